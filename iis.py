@@ -1,0 +1,831 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["numpy>=2", "numba>=0.61"]
+# ///
+"""Implicit intermediate supervision: an easy question in the data teaches a hard one.
+
+The parity of 5 hidden bits out of 50 cannot be learned from examples of parity alone. Let a fifth
+of the examples ask for the *sum* of those bits instead, and the same network learns both, although
+nobody tells it that one question helps with the other.
+
+    python iis.py --p 0.2 --n 50 --k 5
+
+A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its
+abstract and its public reviews. The file reads from top to bottom: problems, supervision, networks,
+training, command line. Letters are the paper's: n bits, k of them hidden, p the share of helper
+questions, W and v the weights. With NUMBA_DISABLE_JIT=1 in the environment the same lines run as
+plain Python, slowly, so that one can step through them in a debugger.
+
+Licence: 0BSD. Permission to use, copy, modify, and/or distribute this software for any purpose with
+or without fee is hereby granted. THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL
+WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY AND
+FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL
+DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION
+OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR
+PERFORMANCE OF THIS SOFTWARE.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import shutil
+import statistics
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+
+
+def number(name, value, low, high=math.inf, whole=False):
+    """Return value if it is a number from low to high, as an int if `whole`; else a ValueError."""
+    kind = "a whole number" if whole else "a number"
+    bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
+    fits = isinstance(value, (int, float, np.number)) and low <= value <= high
+    if not fits or (whole and value % 1) or value == math.inf:
+        raise ValueError(f"{name} must be {kind} {bounds}, not {value!r}")
+    return int(value) if whole else float(value)
+
+
+# --------------------------------------------------------------------------------------------------
+# 1. Problems: what is asked
+#
+# A problem draws inputs and asks several questions about each, its tasks: the easiest first, the
+# target last. The others are the helpers.
+
+
+class ParitySum:
+    """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
+
+    Parity is the classic function that gradient descent cannot find (Shalev-Shwartz, Shamir and
+    Shammah 2017). The sum of the same bits is a linear function, and parity a function of the sum.
+
+    tasks    names of the questions
+    classes  number of possible answers to each
+    support  the hidden positions in increasing order, shape (k,), drawn by `seed`
+
+    Raises ValueError unless n >= k >= 1.
+    """
+
+    tasks = ("sum", "parity")
+
+    def __init__(self, n=50, k=5, seed=0):
+        self.n = number("n", n, 1, whole=True)
+        self.k = number("k", k, 1, self.n, whole=True)
+        self.classes = (self.k + 1, 2)
+        rng = np.random.default_rng(number("seed", seed, 0, whole=True))
+        self.support = np.sort(rng.choice(self.n, self.k, replace=False))
+        self.words = -(-self.n // 64)  # 64 bits each, rounded up
+        self.used = self._pack(range(self.n))  # the last word's spare bits stay 0
+        self.mask = self._pack(self.support)
+
+    def _pack(self, positions):
+        """Set the bits at `positions`: uint64 (words,)."""
+        words = [0] * self.words
+        for i in map(int, positions):
+            words[i // 64] |= 1 << (i % 64)
+        return np.array(words, np.uint64)
+
+    def sample(self, rng, size):
+        """Draw examples: inputs, uint64 (size, words), and labels, int64 (size, 2).
+
+        Bit i of an example is (inputs[:, i // 64] >> (i % 64)) & 1.
+        """
+        inputs = rng.integers(0, 2**64 - 1, (size, self.words), np.uint64, endpoint=True) & self.used
+        sums = np.bitwise_count(inputs & self.mask).sum(axis=1, dtype=np.int64)  # -> (size,)
+        return inputs, np.stack([sums, sums % 2], axis=1)
+
+    def show(self, example):
+        """Write one example, uint64 (words,), as a person would: its n bits, bit 0 first."""
+        return "".join(str(int(example[i // 64]) >> (i % 64) & 1) for i in range(self.n))
+
+    def describe(self, rng):
+        """Explain the questions and show them on one example."""
+        (example,), ((total, odd),) = self.sample(rng, 1)
+        hidden = self.show(self.mask).replace("0", " ").replace("1", "^")
+        return (
+            f"{self.k} of {self.n} bits are hidden. Target: their parity, which is 1 if an odd number of them is 1.\n"
+            f"Helper: their sum, that is the number itself. In the example below, with the hidden\n"
+            f"positions marked, sum = {total} and parity = {odd}.\n\n"
+            f"    {self.show(example)}\n    {hidden.rstrip()}"
+        )
+
+
+# --------------------------------------------------------------------------------------------------
+# 2. Supervision: which labels are shown
+
+
+SUPERVISIONS = ("target", "multi-task", "multi-label")
+
+
+def supervise(labels, rng, supervision, p=0.2):
+    """Return the labels that the training examples carry, -1 in place of the others: (size, tasks).
+
+    target       the target's alone: the control
+    multi-task   one: with probability p a helper's, drawn evenly, else the target's
+    multi-label  all of them
+
+    Raises ValueError for another supervision, and for p outside [0, 1].
+    """
+    number("p", p, 0, 1)
+    if supervision not in SUPERVISIONS:
+        raise ValueError(f"supervision must be one of {SUPERVISIONS}, not {supervision!r}")
+    if supervision == "multi-label":
+        return labels.copy()
+    size, tasks = labels.shape
+    asked = np.full(size, tasks - 1)
+    if supervision == "multi-task" and tasks > 1:
+        asked = np.where(rng.random(size) < p, rng.integers(0, tasks - 1, size), asked)
+    return np.where(np.arange(tasks) == asked[:, None], labels, -1)
+
+
+# --------------------------------------------------------------------------------------------------
+# 3. Networks: each with its forward and its backward side by side
+#
+# First what they share: compiled functions, memory, the product of bits with a matrix, the loss.
+
+
+def kernel(function, **options):
+    """Have Numba compile the function when it is first called, and keep the machine code on disk."""
+    options |= {
+        "nogil": True,  # other threads run meanwhile
+        "error_model": "numpy",  # x / 0 is inf and no exception: else no division is vectorised
+        "fastmath": {"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
+    }
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to keep it
+        return numba.njit(**options)(function)
+
+
+def glue(function):
+    """A kernel that only calls others: compiled as part of the kernels that call it."""
+    return kernel(function, inline="always")
+
+
+class Arrays(dict):
+    """Named arrays of zeros that are views into one vector, `flat`.
+
+    The optimiser sees the vector, the network its matrices. Each array starts on a 64-byte
+    boundary: where NumPy would put it, the kernels can take half as long again.
+    """
+
+    def __init__(self, shapes, dtype):
+        itemsize = np.dtype(dtype).itemsize
+        ends = np.cumsum([-(-math.prod(shape) * itemsize // 64) * 64 for shape in shapes.values()])
+        memory = np.zeros(ends[-1] + 64, np.uint8)
+        memory = memory[-memory.ctypes.data % 64 :][: ends[-1]]
+        self.flat = memory.view(dtype)
+        for (name, shape), start in zip(shapes.items(), [0, *ends]):
+            size = math.prod(shape)
+            self[name] = memory[start : start + size * itemsize].view(dtype).reshape(shape)
+
+
+@kernel
+def affine(bits, M, b, out):
+    """out = S M + b, where S is a matrix of signs: +1 where bits has a 1, -1 where it has a 0.
+
+    Nothing is multiplied. Four columns of S meet four rows of M, of which there are only 16 signed
+    sums: add those up once, and each row of S looks its own up. This is the "method of four
+    Russians" (Arlazarov, Dinic, Kronrod and Faradzhev 1970). A byte of bits holds two lookups.
+
+    bits (rows, at least inner / 8) uint8, lowest bit first; M (inner, width); b (width,);
+    out (rows, width).
+    """
+    inner, width = M.shape
+    sums = np.empty((32, width), M.dtype)  # 16 for a byte's lower half, 16 for its upper half
+    for i in range(len(bits)):
+        for h in range(width):
+            out[i, h] = b[h]
+    for first in range(0, inner, 8):
+        for zero in (0, 16):
+            start = first + zero // 4
+            stop = min(start + 4, inner)
+            for h in range(width):
+                sums[zero, h] = 0
+            for i in range(start, stop):
+                for h in range(width):
+                    sums[zero, h] -= M[i, h]
+            for i in range(start, stop):
+                bit = 1 << (i - start)
+                for j in range(zero, zero + bit):
+                    for h in range(width):
+                        sums[j + bit, h] = sums[j, h] + (M[i, h] + M[i, h])
+        for i in range(len(bits)):
+            byte = bits[i, first >> 3]
+            row, low, high = out[i], sums[byte & 15], sums[16 + (byte >> 4)]
+            for h in range(width):
+                row[h] += low[h] + high[h]
+
+
+@kernel
+def transpose(bits, columns):
+    """Packed bits (rows, columns) -> packed bits (columns, rows)."""
+    turned = np.zeros((columns, (len(bits) + 7) >> 3), np.uint8)
+    for i in range(len(bits)):
+        for j in range(columns):
+            turned[j, i >> 3] |= ((bits[i, j >> 3] >> (j & 7)) & 1) << (i & 7)
+    return turned
+
+
+@kernel
+def cross_entropy(logits, labels, classes):
+    """Return the loss, and turn the logits into its gradient.
+
+    The loss is the mean over examples of -log softmax(logits of a task)[label], summed over tasks;
+    a label of -1 adds nothing. logits (size, answers), the answers to all tasks side by side;
+    labels (size, tasks); classes (tasks,), the number of answers to each.
+    """
+    size, loss = len(labels), 0.0
+    for i in range(size):
+        stop = 0
+        for t in range(len(classes)):
+            start, stop = stop, stop + classes[t]
+            label = labels[i, t]
+            if label < 0:
+                for a in range(start, stop):
+                    logits[i, a] = 0
+                continue
+            largest = logits[i, start]
+            for a in range(start, stop):
+                largest = max(largest, logits[i, a])
+            loss += largest - logits[i, start + label]
+            total = 0.0
+            for a in range(start, stop):
+                logits[i, a] = math.exp(logits[i, a] - largest)
+                total += logits[i, a]
+            loss += math.log(total)
+            for a in range(start, stop):
+                logits[i, a] /= total * size
+            logits[i, start + label] -= 1 / size
+    return loss / size
+
+
+@kernel
+def adam(weights, gradient, mean, square, step, lr):
+    """One step of Adam (Kingma and Ba 2015), constants as in its paper; all arrays (weights,)."""
+    real = weights.dtype.type
+    new_mean, new_square, tiny = real(1 - 0.9), real(1 - 0.999), real(1e-8)
+    rate, unbias = real(lr / (1 - math.pow(0.9, step))), real(1 / (1 - math.pow(0.999, step)))
+    for i in range(len(weights)):
+        mean[i] += new_mean * (gradient[i] - mean[i])
+        square[i] += new_square * (gradient[i] * gradient[i] - square[i])
+        weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + tiny)
+
+
+def packed(problem, inputs, labels):
+    """Check a batch, whose shapes and labels no kernel checks, and return it as kernels take it.
+
+    inputs uint64 (size, words) -> bits uint8 (size, 8 words); labels -> int64 (size, tasks).
+    """
+    if inputs.dtype != np.uint64 or inputs.shape[1:] != (problem.words,) or not len(inputs):
+        raise ValueError(f"inputs must be uint64 of the shape (size, {problem.words})")
+    if labels.shape != (len(inputs), len(problem.tasks)):
+        raise ValueError(f"labels must have the shape (size, {len(problem.tasks)}), size as in inputs")
+    if labels.min() < -1 or (labels.max(axis=0) >= problem.classes).any():
+        raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
+    bits = np.ascontiguousarray(inputs, "<u8").view(np.uint8)
+    return bits, np.ascontiguousarray(labels, np.int64)
+
+
+# The bilinear network
+
+
+@kernel
+def bilinear_forward(P, v, c):
+    """P (size, k) -> sums (size,), the mean of P + (k - 1) / 2, and f = relu(P) v + c (size,)."""
+    size, k = P.shape
+    sums, f = np.empty(size, P.dtype), np.empty(size, P.dtype)
+    for i in range(size):
+        mean, hinges = 0.0, 0.0
+        for j in range(k):
+            mean += P[i, j] / k
+            hinges += v[j] * P[i, j] if not P[i, j] < 0 else 0.0  # so written, NaN goes through
+        sums[i] = mean + (k - 1) / 2
+        f[i] = hinges + c[0]
+    return sums, f
+
+
+@kernel
+def bilinear_backward(P, sums, f, labels, v, dv, dc):
+    """Return the loss, add to the gradients of v and c, and turn P into its own.
+
+    Where carried, the sum costs k/2 (sums - label)² and the parity 1/2 (f - 1)² if odd, else
+    1/2 (f + 1)². The weight k makes up for the mean over P: each row of W feels the whole error.
+    """
+    size, k = P.shape
+    loss = 0.0
+    for i in range(size):
+        sum_error, f_error = 0.0, 0.0
+        if labels[i, 0] >= 0:
+            sum_error = sums[i] - labels[i, 0]
+        if labels[i, 1] >= 0:
+            f_error = f[i] - (2 * labels[i, 1] - 1)
+        loss += (k * sum_error**2 + f_error**2) / 2
+        dc[0] += f_error / size
+        for j in range(k):
+            hinge = max(P[i, j], 0.0)
+            dv[j] += f_error * hinge / size
+            P[i, j] = (sum_error + (f_error * v[j] if hinge > 0 else 0.0)) / size
+    return loss / size
+
+
+@glue
+def bilinear_loss_and_gradients(bits, labels, W, v, c, dW, dv, dc):
+    """Return the loss of one batch; add to the gradients, which are zeros."""
+    size, k, n = len(bits), len(v), W.shape[1] - 1
+    columns, dcolumns = W.T, dW.T  # (n + 1, k), a bit's k weights side by side
+    P = np.empty((size, k), W.dtype)
+    affine(bits, columns[:n], columns[n], P)  # (size, n) (n, k) -> (size, k)
+    sums, f = bilinear_forward(P, v, c)
+    loss = bilinear_backward(P, sums, f, labels, v, dv, dc)
+    affine(transpose(bits, n), P, dcolumns[n], dcolumns[:n])  # (n, size) (size, k) -> (n, k)
+    for i in range(size):
+        for j in range(k):
+            dcolumns[n, j] += P[i, j]
+    return loss
+
+
+@kernel
+def bilinear_descend(bits, labels, batch, lr, weights, gradient, W, v, c, dW, dv, dc):
+    """Plain stochastic gradient descent over all batches; return the loss summed over examples."""
+    total = 0.0
+    for start in range(0, len(bits), batch):
+        x, y = bits[start : start + batch], labels[start : start + batch]
+        for i in range(len(gradient)):
+            gradient[i] = 0
+        total += len(x) * bilinear_loss_and_gradients(x, y, W, v, c, dW, dv, dc)
+        for i in range(len(weights)):
+            weights[i] -= lr * gradient[i]
+        for j in range(len(v)):
+            v[j] -= 4 * lr * dv[j]  # 5 lr in all
+        c[0] -= 4 * lr * dc[0]
+    return total
+
+
+class Bilinear:
+    """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
+
+    A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the
+    start W reads no bit and v = 0, so that the gradient of the parity loss, averaged over all
+    inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere,
+    P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
+
+    params: W (k, n + 1), v (k,), c (1,). Plain stochastic gradient descent at lr, for v and c 5 lr.
+    """
+
+    lr = 0.02
+
+    def init(self, problem, rng, dtype=np.float32):
+        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0; nothing is drawn from rng."""
+        if problem.tasks != ParitySum.tasks:
+            raise ValueError(f"network bilinear knows the tasks {ParitySum.tasks} only")
+        self.problem, self.dtype = problem, dtype
+        self.params = self._zeros()
+        self.params["W"][:, -1] = problem.k / 2 - np.arange(problem.k)
+
+    def _zeros(self):
+        n, k = self.problem.n, self.problem.k
+        arrays = Arrays({"W": (n + 1, k), "v": (k,), "c": (1,)}, self.dtype)
+        arrays["W"] = arrays["W"].T  # (k, n + 1)
+        return arrays
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the loss, averaged over examples, and its gradients by the names of params."""
+        batch, gradients = packed(self.problem, inputs, labels), self._zeros()
+        arrays = *self.params.values(), *gradients.values()
+        return bilinear_loss_and_gradients(*batch, *arrays), gradients
+
+    def descend(self, inputs, labels, batch, lr):
+        """Train on the examples once, `batch` at a time; return the loss summed over them."""
+        examples, gradients = packed(self.problem, inputs, labels), self._zeros()
+        arrays = *self.params.values(), *gradients.values()
+        return bilinear_descend(*examples, batch, lr, self.params.flat, gradients.flat, *arrays)
+
+    def predict(self, inputs):
+        """Answer every task: int64 (size, tasks)."""
+        W, v, c = self.params.values()
+        bits, _ = packed(self.problem, inputs, np.full((len(inputs), 2), -1))
+        P = np.empty((len(bits), len(v)), self.dtype)
+        affine(bits, W.T[:-1], W.T[-1], P)
+        sums, f = bilinear_forward(P, v, c)
+        return np.stack([np.clip(np.rint(sums), 0, len(v)), f > 0], axis=1).astype(np.int64)
+
+
+# The multi-layer perceptron
+
+
+@kernel
+def mlp_forward(hidden, V, c):
+    """Apply relu to hidden (size, width), in place; return the logits, hidden Vᵀ + c."""
+    size, width = hidden.shape
+    logits = np.empty((size, len(c)), V.dtype)
+    zero = V.dtype.type(0)
+    for i in range(size):
+        row = hidden[i]
+        for h in range(width):
+            row[h] = zero if row[h] < zero else row[h]  # so written, NaN goes through
+        for a in range(len(c)):
+            weights, logit = V[a], c[a]
+            for h in range(width):
+                logit += row[h] * weights[h]
+            logits[i, a] = logit  # (size, width) -> (size, answers)
+    return logits
+
+
+@kernel
+def mlp_backward(hidden, dlogits, V, db, dV, dc):
+    """Add to the gradients of b, V and c; turn hidden into the gradient by what relu was given."""
+    size, width = hidden.shape
+    dhidden = np.empty(width, V.dtype)
+    zero = V.dtype.type(0)
+    for i in range(size):
+        row = hidden[i]
+        for h in range(width):
+            dhidden[h] = zero
+        for a in range(len(dc)):
+            d = dlogits[i, a]
+            if d != zero:  # it is, for the answers to a question that was not asked
+                weights, dweights = V[a], dV[a]
+                dc[a] += d
+                for h in range(width):
+                    dweights[h] += d * row[h]
+                    dhidden[h] += d * weights[h]
+        for h in range(width):
+            row[h] = dhidden[h] if row[h] > zero else zero
+            db[h] += row[h]
+
+
+@glue
+def mlp_loss_and_gradients(bits, labels, classes, W, b, V, c, dW, db, dV, dc):
+    """One batch: add to the gradients, which are zeros, and return the loss."""
+    hidden = np.empty((len(bits), len(b)), W.dtype)
+    affine(bits, W, b, hidden)  # (size, n) (n, width) -> (size, width)
+    logits = mlp_forward(hidden, V, c)  # (size, width) -> (size, answers)
+    loss = cross_entropy(logits, labels, classes)
+    zero = np.zeros_like(b)
+    mlp_backward(hidden, logits, V, db, dV, dc)
+    affine(transpose(bits, len(W)), hidden, zero, dW)  # (n, size) (size, width) -> (n, width)
+    return loss
+
+
+@kernel
+def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, db, dV, dc):
+    """Adam over all batches; return the loss summed over examples."""
+    weights, gradient, mean, square = state
+    total = 0.0
+    for start in range(0, len(bits), batch):
+        x, y = bits[start : start + batch], labels[start : start + batch]
+        for i in range(len(gradient)):
+            gradient[i] = 0
+        total += len(x) * mlp_loss_and_gradients(x, y, classes, W, b, V, c, dW, db, dV, dc)
+        step += 1
+        adam(weights, gradient, mean, square, step, lr)
+    return total
+
+
+class MLP:
+    """One hidden layer of `width` rectified units and a softmax head for each task.
+
+    params: W (n, width), b (width,), V (answers, width), c (answers,), the answers to all tasks side
+    by side. They start uniform within ±1 / sqrt(the layer's number of inputs). Learns by Adam.
+    """
+
+    lr = 0.002
+
+    def __init__(self, width=128):
+        self.width = number("width", width, 1, whole=True)
+
+    def init(self, problem, rng, dtype=np.float32):
+        """Draw the starting weights."""
+        self.problem, self.classes, self.dtype = problem, np.array(problem.classes), dtype
+        self.params, self.steps = self._zeros(), 0
+        self.mean, self.square = self._zeros().flat, self._zeros().flat
+        for name, inputs in zip("WbVc", (problem.n, problem.n, self.width, self.width)):
+            start = rng.uniform(-1, 1, self.params[name].shape)
+            self.params[name][:] = start / math.sqrt(inputs)
+
+    def _zeros(self):
+        n, width, answers = self.problem.n, self.width, sum(self.problem.classes)
+        shapes = {"W": (n, width), "b": (width,), "V": (answers, width), "c": (answers,)}
+        return Arrays(shapes, self.dtype)
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the loss, averaged over examples, and its gradients by the names of params."""
+        batch, gradients = packed(self.problem, inputs, labels), self._zeros()
+        arrays = *self.params.values(), *gradients.values()
+        return mlp_loss_and_gradients(*batch, self.classes, *arrays), gradients
+
+    def descend(self, inputs, labels, batch, lr):
+        """Train on the examples once, `batch` at a time; return the loss summed over them."""
+        examples, gradients = packed(self.problem, inputs, labels), self._zeros()
+        arrays = *self.params.values(), *gradients.values()
+        state = self.params.flat, gradients.flat, self.mean, self.square
+        step, self.steps = self.steps, self.steps + -(-len(inputs) // batch)
+        return mlp_descend(*examples, self.classes, batch, lr, step, state, *arrays)
+
+    def predict(self, inputs):
+        """Answer every task: int64 (size, tasks)."""
+        W, b, V, c = self.params.values()
+        bits, answers = packed(self.problem, inputs, np.full((len(inputs), len(self.classes)), -1))
+        for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
+            x = bits[start : start + 500]
+            hidden = np.empty((len(x), len(b)), self.dtype)
+            affine(x, W, b, hidden)
+            heads = np.split(mlp_forward(hidden, V, c), np.cumsum(self.classes)[:-1], axis=1)
+            for task, logits in enumerate(heads):  # (500, classes of the task) -> (500,)
+                answers[start : start + 500, task] = logits.argmax(axis=1)
+        return answers
+
+
+# --------------------------------------------------------------------------------------------------
+# 4. Training: one loop for every problem and network
+
+
+class Diverged(ValueError):
+    """The loss is not a finite number any more."""
+
+
+@dataclass
+class Run:
+    """What came of one training.
+
+    solved_at  examples seen when the target's accuracy was first 99 % or more, or None
+    examples   examples seen in all
+    seconds    wall time, evaluations included
+    history    one dict per evaluation: examples and seconds so far; loss, the mean over the training
+               examples since the evaluation before; accuracy, {task: share of 10,000 held-out
+               examples answered right}
+    """
+
+    solved_at: int | None = None
+    examples: int = 0
+    seconds: float = 0.0
+    history: list = field(default_factory=list)
+
+
+def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000, batch=64, seed=0,
+          stop_when_solved=True, lr=None, dtype=np.float32, report=None):
+    """Train the network from scratch, on fresh examples all the way, and return the Run.
+
+    It is evaluated every 6,400 examples, later whenever their number has grown by a twelfth. The
+    seed decides the start, the examples, the labels they carry and the held-out examples, each
+    independently of the others. lr None is the network's own. report(run) is called after every
+    evaluation.
+
+    Raises ValueError for a setting out of range, and Diverged, which is a ValueError, when the loss
+    becomes infinite or NaN.
+    """
+    examples = number("examples", examples, 1, whole=True)
+    batch = number("batch", batch, 1, whole=True)
+    lr = number("lr", network.lr if lr is None else lr, 0)
+    seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
+    start, data, choice, held_out = map(np.random.default_rng, seeds)
+    test_inputs, test_labels = problem.sample(held_out, 10_000)
+    supervise(test_labels, choice, supervision, p)  # if it has to complain, then now
+    network.init(problem, start, dtype)
+    run, began = Run(), time.perf_counter()
+    while run.examples < examples and not (run.solved_at and stop_when_solved):
+        batches = -(-max(6_400, run.examples // 12) // batch)
+        goal = min(examples, run.examples + batches * batch)
+        loss, before = 0.0, run.examples
+        while run.examples < goal:
+            inputs, labels = problem.sample(data, min(100 * batch, goal - run.examples))
+            labels = supervise(labels, choice, supervision, p)
+            loss += network.descend(inputs, labels, batch, lr)
+            run.examples += len(inputs)
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss became {loss} within {run.examples:,} examples: lr {lr:g} is too large")
+        right = (network.predict(test_inputs) == test_labels).mean(axis=0)
+        run.seconds = time.perf_counter() - began
+        if right[-1] >= 0.99 and run.solved_at is None:
+            run.solved_at = run.examples
+        run.history.append({
+            "examples": run.examples,
+            "seconds": run.seconds,
+            "loss": loss / (run.examples - before),
+            "accuracy": dict(zip(problem.tasks, right.tolist())),
+        })
+        if report:
+            report(run)
+    return run
+
+
+# --------------------------------------------------------------------------------------------------
+# 5. Many runs
+
+
+NETWORKS = ("bilinear", "mlp")
+
+
+def build(config):
+    """Return the problem and the network that a configuration names. Raises ValueError."""
+    problem = ParitySum(config["n"], config["k"], config["seed"])
+    network = Bilinear() if config["network"] == "bilinear" else MLP(config["width"])
+    return problem, network
+
+
+def sweep(configs, report=None):
+    """Train every configuration, one per core at a time, and yield (config, Run) as each ends.
+
+    A configuration is a dict with n, k, network, width, seed and whatever train is to be told.
+    report(config, run) is called after each evaluation, in the thread that trains. Once the caller
+    stops listening, by an exception or otherwise, the runs under way end at their next evaluation.
+    """
+    stopping = threading.Event()
+    names = ("supervision", "p", "examples", "batch", "seed", "lr", "stop_when_solved")
+
+    def work(config):
+        def watch(run):
+            if stopping.is_set():
+                raise InterruptedError
+            if report:
+                report(config, run)
+
+        settings = {name: config[name] for name in names if config.get(name) is not None}
+        return train(*build(config), **settings, report=watch)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = {pool.submit(work, config): config for config in configs}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            stopping.set()
+            pool.shutdown(cancel_futures=True)
+
+
+# --------------------------------------------------------------------------------------------------
+# 6. The command line
+
+
+class Screen:
+    """What the command prints: progress and, in the end, a table; or JSON, an object a line."""
+
+    def __init__(self, as_json):
+        self.as_json, self.in_place = as_json, sys.stdout.isatty() and not as_json
+        self.records, self.lock = {}, threading.Lock()
+        self.shown_at = -math.inf if self.in_place else time.monotonic()
+
+    def clear(self):
+        """Remove what is shown in passing."""
+        if self.in_place:
+            print(end="\r\033[K", flush=True)
+
+    def say(self, text, passing=False):
+        """Print the text; if it is only passing, in place on a terminal or else now and then."""
+        now = time.monotonic()
+        if passing and (self.as_json or now - self.shown_at < (0.1 if self.in_place else 2)):
+            return
+        self.shown_at = now if passing else self.shown_at
+        self.clear()
+        if passing and self.in_place:
+            print(end=text[: shutil.get_terminal_size().columns - 1], flush=True)
+        else:
+            print(text, flush=True)
+
+    def evaluated(self, config, run, ended=False):
+        """Take note of a run after an evaluation or at its end. Called from several threads."""
+        name, last = (config["network"], config["supervision"], config["seed"]), run.history[-1]
+        record = config | {"solved": run.solved_at is not None, "solved_at": run.solved_at}
+        record |= {"examples": run.examples, "seconds": run.seconds, "accuracy": last["accuracy"]}
+        with self.lock:
+            self.records[name] = record
+            if self.as_json:
+                print(json.dumps({"event": "run"} | record if ended else {"event": "eval"} | config | last), flush=True)
+            elif not ended:
+                shares = ", ".join(f"{task} {100 * a:.1f} %" for task, a in last["accuracy"].items())
+                text = "{}, {}, seed {}".format(*name)
+                self.say(f"{text}: {shares} right after {run.examples:,} examples", passing=True)
+
+    def table(self):
+        """Say who learned what, a line for each network and supervision; medians over the seeds."""
+        groups = {}
+        for (network, supervision, _), record in self.records.items():
+            groups.setdefault((network, supervision), []).append(record)
+        tasks = list(record["accuracy"])
+        rows = [("network", "what the data asks", *tasks, "learned", "examples", "time")]
+        for (network, supervision), runs in groups.items():
+            share, helpers = 100 * (runs[0]["p"] or 0), " or ".join(tasks[:-1])
+            asks = {
+                "target": f"{tasks[-1]} only (control)",
+                "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helpers}",
+                "multi-label": " and ".join(tasks),
+            }
+            right = [f"{100 * statistics.median(r['accuracy'][t] for r in runs):.1f} %" for t in tasks]
+            if supervision == "target":
+                right[:-1] = ["not asked"] * len(tasks[:-1])
+            solved = [run["solved_at"] for run in runs if run["solved"]]
+            learned = f"{len(solved)} of {len(runs)}" if len(runs) > 1 else "yes" if solved else "no"
+            seen = statistics.median(solved or [run["examples"] for run in runs])
+            seconds = sum(run["seconds"] for run in runs)
+            row = network, asks[supervision], *right, learned, f"{seen:,.0f}", f"{seconds:.2f} s"
+            rows.append(row)
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        aligns = "<<" + ">" * (len(widths) - 2)
+        lines = (
+            "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths))
+            for row in rows
+        )
+        return "\n".join([*lines, "\nLearned: 99 % right or more on 10,000 examples never trained on."])
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line, and leaves what is no number to the code that needs one."""
+
+    def error(self, message):
+        self.exit(2, f"iis.py: {message}\n")
+
+    @staticmethod
+    def number(text):
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                return kind(text)
+        return text
+
+
+def parse(argv):
+    """Read the command line."""
+    parser = Parser(
+        "iis.py",
+        description="Train networks on a hard question, with and without an easier one in the data.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=110),
+        allow_abbrev=False,
+    )
+    for name, default, choices, text in (
+        ("problem", "parity", ["parity"], "what is asked"),
+        ("network", "all", [*NETWORKS, "all"], "who learns it"),
+        ("supervision", "multi-task", SUPERVISIONS, "which labels the data carries"),
+        ("p", 0.2, None, "multi-task: share of the examples that ask the helper question, 0 to 1"),
+        ("n", 50, None, "bits of an example"),
+        ("k", 5, None, "hidden bits among them, the ones that count"),
+        ("width", 128, None, "hidden units of the mlp"),
+        ("batch", 64, None, "examples per training step"),
+        ("examples", 1_000_000, None, "give up after so many; the control sees as many as its run did"),
+        ("lr", None, None, "learning rate (bilinear 0.02, mlp 0.002)"),
+        ("seed", 0, None, "decides the hidden bits, the starting weights and the examples"),
+        ("seeds", 1, None, "repeat with so many seeds, counted up from --seed"),
+    ):
+        options = {"choices": choices} if choices else {"type": Parser.number}
+        text += "" if default is None else f" ({default})"
+        parser.add_argument(f"--{name}", default=default, metavar="X", help=text, **options)
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, nothing else")
+    return parser.parse_args(argv)
+
+
+def command(args, screen):
+    """Train with the chosen supervision, then with the control on as many examples."""
+    number("examples", args.examples, 1, whole=True)
+    seed = number("seed", args.seed, 0, whole=True)
+    seeds = range(seed, seed + number("seeds", args.seeds, 1, whole=True))
+    networks = NETWORKS if args.network == "all" else [args.network]
+    common = {name: getattr(args, name) for name in ("problem", "n", "k", "width", "batch", "examples", "lr")}
+    common["supervision"] = args.supervision
+    common["p"] = {"target": 0.0, "multi-task": args.p, "multi-label": None}[args.supervision]
+    configs = [common | {"network": network, "seed": seed} for seed in seeds for network in networks]
+    screen.say("Preparing; the very first time this compiles for some seconds ...", passing=True)
+    for config in configs[: len(networks)]:  # and bad settings are found before anything is printed
+        list(sweep([config | {"examples": 1}]))
+    if not args.json:
+        problem, _ = build(configs[0])
+        screen.say(problem.describe(np.random.default_rng(seed)) + "\n")
+    controls = []
+    for stage in (configs, controls):
+        with contextlib.closing(sweep(stage, screen.evaluated)) as runs:
+            for config, run in runs:
+                screen.evaluated(config, run, ended=True)
+                if config["supervision"] != "target":
+                    control = {"supervision": "target", "p": 0.0, "examples": run.examples}
+                    controls.append(config | control)
+
+
+def main(argv=None):
+    """Run the command line; return the exit status."""
+    args = parse(argv)
+    screen, status, complaint = Screen(args.json), 0, ""
+    try:
+        try:
+            command(args, screen)
+        except KeyboardInterrupt:
+            status, complaint = 130, "interrupted; this is how far it got"
+        except Diverged as error:
+            status, complaint = 1, error
+        except (ValueError, MemoryError) as error:
+            status, complaint = 2, error
+        screen.clear()
+        if screen.records and (status == 130 or not args.json):
+            print(screen.table(), file=sys.stderr if args.json else sys.stdout, flush=True)
+        if complaint:
+            print(f"iis.py: {complaint}", file=sys.stderr)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
