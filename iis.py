@@ -352,7 +352,7 @@ def bilinear_loss_and_gradients(bits, labels, W, v, c, dW, dv, dc):
 
 
 @kernel
-def bilinear_descend(bits, labels, batch, lr, weights, gradient, W, v, c, dW, dv, dc):
+def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c, dW, dv, dc):
     """Plain stochastic gradient descent over all batches; return the loss summed over examples."""
     total = 0.0
     for start in range(0, len(bits), batch):
@@ -360,11 +360,11 @@ def bilinear_descend(bits, labels, batch, lr, weights, gradient, W, v, c, dW, dv
         for i in range(len(gradient)):
             gradient[i] = 0
         total += len(x) * bilinear_loss_and_gradients(x, y, W, v, c, dW, dv, dc)
+        for j in range(len(v)):
+            dv[j] *= ratio
+        dc[0] *= ratio
         for i in range(len(weights)):
             weights[i] -= lr * gradient[i]
-        for j in range(len(v)):
-            v[j] -= 4 * lr * dv[j]  # 5 lr in all
-        c[0] -= 4 * lr * dc[0]
     return total
 
 
@@ -376,7 +376,8 @@ class Bilinear:
     inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere,
     P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
 
-    params: W (k, n + 1), v (k,), c (1,). Plain stochastic gradient descent at lr, for v and c 5 lr.
+    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent, W at lr, v and c
+    at 5 lr; at less if k > 5, since the squared length of all hinges together grows like k³.
     """
 
     lr = 0.02
@@ -405,7 +406,9 @@ class Bilinear:
         """Train on the examples once, `batch` at a time; return the loss summed over them."""
         examples, gradients = packed(self.problem, inputs, labels), self._zeros()
         arrays = *self.params.values(), *gradients.values()
-        return bilinear_descend(*examples, batch, lr, self.params.flat, gradients.flat, *arrays)
+        ratio = min(5, 5 * (5 / self.problem.k) ** 3)  # of the learning rates for v and W
+        flat = self.params.flat, gradients.flat
+        return bilinear_descend(*examples, batch, lr, ratio, *flat, *arrays)
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
@@ -493,7 +496,8 @@ class MLP:
     """One hidden layer of `width` rectified units and a softmax head for each task.
 
     params: W (n, width), b (width,), V (answers, width), c (answers,), the answers to all tasks side
-    by side. They start uniform within ±1 / sqrt(the layer's number of inputs). Learns by Adam.
+    by side. W and V start uniform within ±1 / sqrt(number of the layer's inputs), b and c at 0.
+    Learns by Adam.
     """
 
     lr = 0.002
@@ -506,7 +510,7 @@ class MLP:
         self.problem, self.classes, self.dtype = problem, np.array(problem.classes), dtype
         self.params, self.steps = self._zeros(), 0
         self.mean, self.square = self._zeros().flat, self._zeros().flat
-        for name, inputs in zip("WbVc", (problem.n, problem.n, self.width, self.width)):
+        for name, inputs in (("W", problem.n), ("V", self.width)):
             start = rng.uniform(-1, 1, self.params[name].shape)
             self.params[name][:] = start / math.sqrt(inputs)
 

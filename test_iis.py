@@ -1,0 +1,463 @@
+"""Tests of iis.py, part by part in its order. Run with: python -m pytest -q"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import iis
+
+HERE = Path(__file__).parent
+
+
+def every_input(n):
+    """All 2ⁿ inputs of n <= 64 bits."""
+    return np.arange(2**n, dtype=np.uint64)[:, None]
+
+
+def signs(inputs, n):
+    """The inputs as a matrix of ±1, recounted bit by bit: float64 (size, n)."""
+    rows = [[int(row[i // 64]) >> (i % 64) & 1 for i in range(n)] for row in inputs]
+    return 2.0 * np.array(rows) - 1
+
+
+def batch(problem, size=40, seed=1):
+    """Inputs and labels of which about half are missing, some examples carrying none at all."""
+    rng = np.random.default_rng(seed)
+    inputs, labels = problem.sample(rng, size)
+    return inputs, np.where(rng.random(labels.shape) < 0.5, labels, -1)
+
+
+def started(network, problem, dtype=np.float64, spread=0.3):
+    """The network at a random point, since at Bilinear's start most gradients are 0."""
+    rng = np.random.default_rng(2)
+    network.init(problem, rng, dtype)
+    for array in network.params.values():
+        array += spread * rng.standard_normal(array.shape)
+    return network
+
+
+def solved_at(job):
+    network, settings = job
+    problem = iis.ParitySum(settings.pop("n", 50), seed=settings["seed"])
+    return iis.train(problem, network, **settings).solved_at
+
+
+def in_parallel(function, jobs):
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, jobs))
+
+
+# 1. Problems
+
+
+@pytest.mark.parametrize("n", [5, 63, 64, 65, 128, 1000])
+def test_labels_equal_a_recount_from_the_bits(n):
+    problem = iis.ParitySum(n, k=5, seed=n)
+    inputs, labels = problem.sample(np.random.default_rng(0), 200)
+    assert inputs.dtype == np.uint64 and inputs.shape == (200, -(-n // 64))
+    assert problem.tasks == ("sum", "parity") and tuple(problem.classes) == (6, 2)
+    assert problem.support.shape == (5,) and sorted(set(problem.support)) == list(problem.support)
+    for example, (total, parity) in zip(inputs, labels):
+        bits = [int(example[i // 64]) >> (i % 64) & 1 for i in range(n)]
+        assert total == sum(bits[i] for i in problem.support)
+        assert parity == total % 2
+        assert problem.show(example) == "".join(map(str, bits))
+        assert sum(bits) == sum(int(word).bit_count() for word in example)  # spare bits stay 0
+
+
+def test_bits_are_uniform_and_the_seed_draws_the_support():
+    problem = iis.ParitySum(100, 3)
+    inputs, _ = problem.sample(np.random.default_rng(0), 10_000)
+    assert abs(signs(inputs, 100).mean(axis=0)).max() < 0.05  # five standard deviations
+    supports = [tuple(iis.ParitySum(50, 5, seed).support) for seed in range(20)]
+    assert len(set(supports)) == 20 and supports[3] == tuple(iis.ParitySum(50, 5, 3).support)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"n": 5, "k": 6}, "k must be a whole number from 1 to 5, not 6"),
+        ({"k": 0}, "k must be a whole number from 1 to 50, not 0"),
+        ({"n": 0}, "n must be a whole number of at least 1, not 0"),
+        ({"n": 2.5}, "n must be a whole number of at least 1, not 2.5"),
+        ({"n": "many"}, "n must be a whole number of at least 1, not 'many'"),
+        ({"n": float("nan")}, "n must be a whole number of at least 1, not nan"),
+        ({"n": float("inf")}, "n must be a whole number of at least 1, not inf"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
+    ],
+)
+def test_impossible_problems_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        iis.ParitySum(**settings)
+
+
+# 2. Supervision
+
+
+def test_supervision_shows_the_labels_it_says():
+    labels = np.arange(30_000).reshape(-1, 3)
+    rng = np.random.default_rng(0)
+    carried = {s: iis.supervise(labels, rng, s, p=0.3) for s in iis.SUPERVISIONS}
+    for shown in carried.values():
+        assert ((shown == labels) | (shown == -1)).all()
+    assert ((carried["target"] >= 0) == [False, False, True]).all()
+    assert (carried["multi-label"] == labels).all()
+    asked = carried["multi-task"] >= 0
+    assert (asked.sum(axis=1) == 1).all()
+    assert np.allclose(asked.mean(axis=0), [0.15, 0.15, 0.7], atol=0.02)  # four standard deviations
+    for p, share in ((0, [0, 0, 1]), (1, [0.5, 0.5, 0])):
+        asked = iis.supervise(labels, rng, "multi-task", p) >= 0
+        assert np.allclose(asked.mean(axis=0), share, atol=0.02)
+    one_task = labels[:, :1]
+    assert (iis.supervise(one_task, rng, "multi-task", 0.5) == one_task).all()
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), "half"])
+def test_p_outside_0_to_1_is_refused(p):
+    with pytest.raises(ValueError, match="p must be a number from 0 to 1, not"):
+        iis.supervise(np.zeros((3, 2), int), np.random.default_rng(0), "multi-task", p)
+    with pytest.raises(ValueError, match="p must be a number from 0 to 1, not"):
+        iis.train(iis.ParitySum(), iis.MLP(), p=p)
+
+
+def test_unknown_supervision_is_refused():
+    with pytest.raises(ValueError, match="supervision must be one of .*multi-task.*, not 'osmosis'"):
+        iis.supervise(np.zeros((3, 2), int), np.random.default_rng(0), "osmosis")
+
+
+# 3. Networks
+
+
+@pytest.mark.parametrize("rows, inner, width", [(1, 1, 1), (3, 4, 2), (64, 50, 128), (9, 65, 5), (70, 131, 33)])
+def test_products_with_bits_equal_numpy(rows, inner, width):
+    rng = np.random.default_rng(0)
+    inputs, _ = iis.ParitySum(inner, 1).sample(rng, rows)
+    S, bits = signs(inputs, inner), inputs.view(np.uint8)
+    M, b, N = rng.standard_normal((inner, width)), rng.standard_normal(width), rng.standard_normal((rows, width))
+    out, back = np.empty((rows, width)), np.empty((inner, width))
+    iis.affine(bits, M, b, out)
+    assert np.allclose(out, S @ M + b, rtol=0, atol=1e-12)
+    iis.affine(iis.transpose(bits, inner), N, b, back)
+    assert np.allclose(back, S.T @ N + b, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n, k", [(10, 3), (70, 4), (64, 64)])
+@pytest.mark.parametrize("network", [iis.Bilinear(), iis.MLP(width=9)], ids=["bilinear", "mlp"])
+def test_gradients_equal_central_differences(network, n, k):
+    problem = iis.ParitySum(n, k)
+    inputs, labels = batch(problem)
+    _, gradients = started(network, problem).loss_and_gradients(inputs, labels)
+    assert gradients.keys() == network.params.keys()
+    h = 1e-6
+    for name, array in network.params.items():
+        assert gradients[name].shape == array.shape and gradients[name].dtype == np.float64
+        differences = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            kept = array[index]
+            losses = []
+            for step in (h, -h):
+                array[index] = kept + step
+                losses.append(network.loss_and_gradients(inputs, labels)[0])
+            array[index] = kept
+            differences[index] = (losses[0] - losses[1]) / (2 * h)
+        error = np.linalg.norm(gradients[name] - differences) / np.linalg.norm(differences)
+        assert error <= 1e-6, (name, error)
+
+
+@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP], ids=["bilinear", "mlp"])
+def test_single_precision_gradients_equal_double(make):
+    problem = iis.ParitySum()
+    results = []
+    for dtype in (np.float32, np.float64):
+        network = started(make(), problem, dtype)
+        loss, gradients = network.loss_and_gradients(*batch(problem, 64))
+        results.append((loss, gradients))
+        assert all(array.dtype == dtype for array in (*network.params.values(), *gradients.values()))
+    (loss32, single), (loss64, double) = results
+    assert abs(loss32 / loss64 - 1) <= 1e-4
+    for name in double:
+        error = np.linalg.norm(single[name] - double[name]) / np.linalg.norm(double[name])
+        assert error <= 1e-4, (name, error)
+
+
+def test_mlp_loss_is_the_mean_over_examples_of_the_summed_cross_entropies():
+    problem = iis.ParitySum(12, 3)
+    inputs, labels = batch(problem)
+    network = started(iis.MLP(7), problem)
+    W, b, V, c = network.params.values()
+    logits = np.maximum(signs(inputs, 12) @ W + b, 0) @ V.T + c
+    total = 0.0
+    for head, label in ((logits[:, :4], labels[:, 0]), (logits[:, 4:], labels[:, 1])):
+        logs = head - np.log(np.exp(head).sum(axis=1, keepdims=True))
+        total -= sum(logs[i, y] for i, y in enumerate(label) if y >= 0)
+    assert np.isclose(network.loss_and_gradients(inputs, labels)[0], total / len(inputs), rtol=1e-12)
+    predicted = np.stack([logits[:, :4].argmax(axis=1), logits[:, 4:].argmax(axis=1)], axis=1)
+    assert (network.predict(inputs) == predicted).all()
+
+
+def test_the_parity_gradient_is_zero_at_bilinears_start_and_the_sums_is_not():
+    problem, network = iis.ParitySum(n=10, k=3), iis.Bilinear()
+    network.init(problem, np.random.default_rng(0), np.float64)
+    assert network.params["W"].shape == (3, 11)  # k x (n + 1)
+    inputs = every_input(10)
+    sums = np.bitwise_count(inputs & problem.mask).astype(int)
+    none = np.full_like(sums, -1)
+    _, gradients = network.loss_and_gradients(inputs, np.hstack([none, sums % 2]))
+    assert max(abs(g).max() for g in gradients.values()) <= 1e-12
+    _, gradients = network.loss_and_gradients(inputs, np.hstack([sums, none]))
+    assert abs(gradients["W"]).max() > 0.1
+
+
+def test_bilinear_is_right_everywhere_once_w_reads_the_sum():
+    problem, network = iis.ParitySum(n=12, k=5), iis.Bilinear()
+    network.init(problem, np.random.default_rng(0), np.float64)
+    network.params["W"][:, problem.support] = 0.5  # now P_j = sum - j
+    network.params["v"][:] = [2, -4, 4, -4, 4]  # f goes -1, 1, -1, 1, -1, 1 as the sum goes 0 ... 5
+    network.params["c"][:] = -1
+    sums = np.bitwise_count(every_input(12) & problem.mask).astype(int)
+    labels = np.hstack([sums, sums % 2])
+    assert (network.predict(every_input(12)) == labels).all()
+    assert network.loss_and_gradients(every_input(12), labels)[0] < 1e-24
+
+
+@pytest.mark.parametrize("network", [iis.Bilinear(), iis.MLP(8)], ids=["bilinear", "mlp"])
+def test_batches_that_do_not_fit_are_refused_and_nan_is_not_hidden(network):
+    problem = iis.ParitySum(70, 3)
+    network = started(network, problem)
+    inputs, labels = problem.sample(np.random.default_rng(0), 6)
+    for bad_inputs in (inputs[:, :1], inputs.astype(np.int64), inputs[0], inputs[:0]):
+        with pytest.raises(ValueError, match="inputs must be uint64 of the shape"):
+            network.loss_and_gradients(bad_inputs, labels)
+    for bad_labels, words in ((labels[:5], "shape"), (labels + 5, "below"), (labels - 9, "-1")):
+        with pytest.raises(ValueError, match=f"labels must .*{words}"):
+            network.loss_and_gradients(inputs, bad_labels)
+    network.params["W"][:] = np.nan
+    assert np.isnan(network.loss_and_gradients(inputs, labels)[0])
+
+
+def test_sizes_and_problems_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="width must be a whole number of at least 1, not 0"):
+        iis.MLP(width=0)
+
+
+def test_plain_python_runs_the_same_lines():
+    code = """
+import iis, numpy
+problem, rng = iis.ParitySum(9, 3), numpy.random.default_rng(0)
+for network in (iis.Bilinear(), iis.MLP(4)):
+    network.init(problem, rng, numpy.float64)
+    inputs, labels = problem.sample(rng, 20)
+    for _ in range(3):
+        print(round(network.descend(inputs, labels, 8, 0.1), 9), network.predict(inputs).sum())
+"""
+    outputs = []
+    for disabled in ("0", "1"):
+        environment = os.environ | {"NUMBA_DISABLE_JIT": disabled}
+        outputs.append(subprocess.check_output([sys.executable, "-c", code], cwd=HERE, env=environment))
+    assert outputs[0] == outputs[1] and len(outputs[0].split()) == 12
+
+
+# 4. Training
+
+
+@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP], ids=["bilinear", "mlp"])
+def test_the_mixture_is_learned_on_every_seed_and_parity_alone_on_none(make):
+    def mixture_and_control(seed):
+        problem = iis.ParitySum(n=50, k=5, seed=seed)
+        mixture = iis.train(problem, make(), p=0.2, seed=seed)
+        control = iis.train(problem, make(), "target", examples=mixture.examples, seed=seed)
+        return mixture, control
+
+    for mixture, control in in_parallel(mixture_and_control, range(20)):
+        assert mixture.solved_at == mixture.examples
+        assert mixture.history[-1]["accuracy"]["parity"] >= 0.99
+        assert control.solved_at is None and control.examples >= mixture.examples
+        assert 0.48 <= control.history[-1]["accuracy"]["parity"] <= 0.52
+
+
+def test_the_mlp_learns_at_every_share_of_helper_questions():
+    shares = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    jobs = [(iis.MLP(), {"p": p, "seed": seed}) for p in shares for seed in range(5)]
+    # where one example in a hundred asks for parity, the default million is not enough
+    jobs += [(iis.MLP(), {"p": 0.99, "seed": seed, "examples": 3_000_000}) for seed in range(5)]
+    assert None not in in_parallel(solved_at, jobs)
+
+
+def test_multi_label_and_many_bits_are_learned():
+    jobs = [(iis.MLP(), {"supervision": "multi-label", "seed": 0}), (iis.MLP(), {"n": 128, "seed": 0})]
+    jobs += [(iis.Bilinear(), {"supervision": "multi-label", "seed": 0}), (iis.Bilinear(), {"n": 128, "seed": 0})]
+    assert None not in in_parallel(solved_at, jobs)
+
+
+def test_the_same_seed_gives_the_same_history_in_another_process():
+    code = """
+import iis, json
+for network in (iis.Bilinear(), iis.MLP()):
+    run = iis.train(iis.ParitySum(seed=3), network, seed=3, examples=50_000)
+    print(json.dumps([{**record, "seconds": 0} for record in run.history]))
+"""
+    outputs = [subprocess.check_output([sys.executable, "-c", code], cwd=HERE) for _ in range(2)]
+    assert outputs[0] == outputs[1]
+    histories = [json.loads(line) for line in outputs[0].splitlines()]
+    assert [record["examples"] for record in histories[0]] == [6400, 12800, 19200, 25600, 32000, 38400, 44800, 50000]
+    other = iis.train(iis.ParitySum(seed=3), iis.MLP(), seed=4, examples=6400)
+    assert other.history[0]["loss"] != histories[1][0]["loss"]
+
+
+def test_a_run_goes_on_after_it_solved_if_told_to():
+    run = iis.train(iis.ParitySum(10, 2), iis.MLP(), examples=30_000, batch=100, stop_when_solved=False)
+    assert run.examples == 30_000 and run.solved_at < 30_000
+    record = run.history[-1]
+    assert record.keys() == {"examples", "seconds", "loss", "accuracy"}
+    assert record["accuracy"].keys() == {"sum", "parity"} and record["loss"] < 0.1
+
+
+@pytest.mark.parametrize(
+    "setting, words",
+    [
+        ({"examples": 0}, "examples must be a whole number of at least 1, not 0"),
+        ({"batch": "big"}, "batch must be a whole number of at least 1, not 'big'"),
+        ({"lr": -1}, "lr must be a number of at least 0, not -1"),
+        ({"seed": 0.5}, "seed must be a whole number of at least 0, not 0.5"),
+        ({"supervision": "none"}, "supervision must be one of"),
+    ],
+)
+def test_impossible_trainings_are_refused(setting, words):
+    with pytest.raises(ValueError, match=words):
+        iis.train(iis.ParitySum(), iis.MLP(), **setting)
+
+
+@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP], ids=["bilinear", "mlp"])
+def test_a_loss_that_is_no_number_any_more_is_an_error(make):
+    with pytest.raises(ValueError, match="the loss became .* lr 1e[+]30 is too large"):
+        iis.train(iis.ParitySum(), make(), lr=1e30)
+
+
+# 5. Many runs
+
+
+def test_a_sweep_yields_every_configuration_with_its_run():
+    common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 20_000, "p": 0.5}
+    configs = [common | {"network": network, "seed": s} for network in iis.NETWORKS for s in range(3)]
+    heard = []
+    results = list(iis.sweep(configs, lambda config, run: heard.append(config)))
+    assert sorted(map(str, configs)) == sorted(str(config) for config, _ in results)
+    for config, run in results:
+        problem, network = iis.build(config)
+        alone = iis.train(problem, network, p=0.5, seed=config["seed"], examples=20_000)
+        assert run.solved_at == alone.solved_at and run.history[-1]["accuracy"] == alone.history[-1]["accuracy"]
+        assert heard.count(config) == len(run.history)
+
+
+# 6. The command line
+
+
+def command(*options, **settings):
+    line = [sys.executable, "iis.py", *map(str, options)]
+    return subprocess.run(line, cwd=settings.pop("cwd", HERE), capture_output=True, text=True, **settings)
+
+
+def test_the_command_prints_who_learned_what():
+    done = command("--p", 0.2, "--n", 50, "--k", 5)
+    assert done.returncode == 0 and not done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("bilinear", "mlp")) and "%" in line]
+    table = [row for row in rows if row[-1] == "s"]
+    assert [row[0] for row in table] == ["bilinear", "mlp", "bilinear", "mlp"]
+    assert ["yes" in row for row in table] == [True, True, False, False]
+    assert table[0][-3] == table[2][-3] and table[1][-3] == table[3][-3]  # as many examples
+
+
+def test_json_is_all_that_is_printed_and_tells_everything():
+    done = command("--json", "--network", "mlp", "--seeds", 2, "--seed", 5)
+    assert done.returncode == 0 and not done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    runs = [event for event in events if event["event"] == "run"]
+    assert len(runs) == 4 and {event["event"] for event in events} == {"eval", "run"}
+    assert sorted((run["supervision"], run["seed"], run["solved"]) for run in runs) == [
+        ("multi-task", 5, True), ("multi-task", 6, True), ("target", 5, False), ("target", 6, False),
+    ]
+    for run in runs:
+        assert run["problem"] == "parity" and run["network"] == "mlp"
+        assert run["p"] == (0.2 if run["supervision"] == "multi-task" else 0)
+        assert run["solved_at"] == (run["examples"] if run["solved"] else None)
+        assert run["accuracy"].keys() == {"sum", "parity"} and 0 <= run["accuracy"]["parity"] <= 1
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("--k", 51), "k must be a whole number from 1 to 50, not 51"),
+        (("--n", "fifty"), "n must be a whole number of at least 1, not 'fifty'"),
+        (("--p", 1.5), "p must be a number from 0 to 1, not 1.5"),
+        (("--width", 0), "width must be a whole number of at least 1, not 0"),
+        (("--examples", -1), "examples must be a whole number of at least 1, not -1"),
+        (("--seeds", 0), "seeds must be a whole number of at least 1, not 0"),
+        (("--network", "cnn"), "--network: invalid choice: 'cnn' (choose from"),
+        (("--supervision", "osmosis"), "--supervision: invalid choice: 'osmosis' (choose from"),
+        (("--colour", "red"), "unrecognized arguments: --colour red"),
+    ],
+)
+def test_bad_options_get_one_line_and_status_2(options, words):
+    done = command(*options)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("iis.py: ") and done.stderr.count("\n") == 1 and words in done.stderr
+
+
+def test_a_loss_that_is_no_number_gets_one_line_and_status_1():
+    done = command("--lr", 1e30, "--network", "mlp")
+    assert done.returncode == 1
+    assert done.stderr.startswith("iis.py: the loss became ") and done.stderr.count("\n") == 1
+
+
+def test_help_explains_every_option():
+    done = command("--help")
+    options = [line for line in done.stdout.splitlines() if line.startswith("  --")]
+    assert len(options) == 13 and all(len(line.split()) > 3 for line in options)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_interrupt_still_shows_what_was_reached(options):
+    line = [sys.executable, "iis.py", "--k", "20", "--examples", "1e9", "--network", "mlp", *options]
+    process = subprocess.Popen(line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    killer = threading.Timer(60, process.kill)
+    killer.start()
+    first = process.stdout.readline() + process.stdout.readline()
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    killer.cancel()
+    assert process.returncode == 130 and "Traceback" not in err and "interrupted" in err
+    assert "80 % parity, 20 % sum" in (err if options else out), (first, out, err)
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "iis.py", "--json"], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait()
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o500])
+def test_iis_alone_in_a_folder_runs(tmp_path, mode):
+    shutil.copy(HERE / "iis.py", tmp_path)
+    tmp_path.chmod(mode)
+    try:
+        assert command("--n", 10, "--k", 2, cwd=tmp_path).returncode == 0
+        code = "import sys, iis; print('matplotlib' in sys.modules or 'scipy' in sys.modules)"
+        assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "False\n"
+    finally:
+        tmp_path.chmod(0o700)
