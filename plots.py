@@ -1,9 +1,14 @@
 """Figures about iis.py. `python plots.py mixture` draws one into the folder figures/ and says where."""
 
 import argparse
+import os
+import platform
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # runs are parallel, their products need not be
 
 import matplotlib
 
@@ -88,14 +93,160 @@ def mixture(seeds=5):
     return figure
 
 
-FIGURES = (mixture,)
+def numpy_step(n, width, batch):
+    """The training step of iis.MLP on ParitySum(n, 5), written plainly in NumPy: a function to call."""
+    rng = np.random.default_rng(0)
+    support = np.sort(rng.choice(n, 5, replace=False))
+    shapes = (n, width), (width,), (width, 8), (8,)
+    params = [(rng.uniform(-1, 1, shape) / shape[0] ** 0.5).astype(np.float32) for shape in shapes]
+    means, squares = ([np.zeros_like(param) for param in params] for _ in range(2))
+    steps, everyone = 0, np.arange(batch)
+
+    def step():
+        nonlocal steps
+        bits = rng.integers(0, 2, (batch, n), dtype=np.int8)
+        sums = bits[:, support].sum(axis=1)
+        x = 2 * bits.astype(np.float32) - 1
+        W, b, V, c = params
+        hidden = np.maximum(x @ W + b, 0)
+        logits = hidden @ V + c
+        # an example asks either for the sum, answers 0 to 5, or for the parity, answers 6 and 7
+        asks_sum = rng.random(batch) < 0.2
+        logits[:, :6][~asks_sum] = logits[:, 6:][asks_sum] = -np.inf
+        share = np.exp(logits - logits.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        share[everyone, np.where(asks_sum, sums, 6 + sums % 2)] -= 1
+        share /= batch
+        dhidden = (share @ V.T) * (hidden > 0)
+        gradients = x.T @ dhidden, dhidden.sum(axis=0), hidden.T @ share, share.sum(axis=0)
+        steps += 1
+        rate, unbias = 0.002 / (1 - 0.9**steps), 1 / (1 - 0.999**steps)
+        for param, gradient, mean, square in zip(params, gradients, means, squares):
+            mean += 0.1 * (gradient - mean)
+            square += 0.001 * (gradient * gradient - square)
+            param -= rate * mean / (np.sqrt(square * unbias) + 1e-8)
+
+    return step
+
+
+def torch_step(n, width, batch):
+    """The same step in PyTorch, eager; None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    support = torch.randperm(n)[:5]
+    network = torch.nn.Sequential(torch.nn.Linear(n, width), torch.nn.ReLU(), torch.nn.Linear(width, 8))
+    adam = torch.optim.Adam(network.parameters(), lr=0.002)
+    entropy = torch.nn.CrossEntropyLoss(ignore_index=-1, reduction="sum")
+
+    def step():
+        bits = torch.randint(0, 2, (batch, n))
+        sums = bits[:, support].sum(dim=1)
+        asks_sum = torch.rand(batch) < 0.2
+        logits = network(2 * bits.float() - 1)
+        loss = entropy(logits[:, :6], torch.where(asks_sum, sums, -1))
+        loss = (loss + entropy(logits[:, 6:], torch.where(asks_sum, -1, sums % 2))) / batch
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    return step
+
+
+def products(n, width, batch):
+    """Nothing but the two large matrix products of such a step, for x W and for W's gradient."""
+    rng = np.random.default_rng(0)
+    x, W, d = (rng.standard_normal(s, np.float32) for s in ((batch, n), (n, width), (batch, width)))
+    out, dW = np.empty_like(d), np.empty_like(W)
+    return lambda: (np.matmul(x, W, out=out), np.matmul(x.T, d, out=dW))
+
+
+def whole_training(n, width, batch):
+    """iis.train with everything it does, evaluations too: a function that returns seconds per step."""
+    problem, steps = iis.ParitySum(n, 5), max(1000, 500_000 // batch)
+
+    def seconds(steps=steps):
+        settings = {"examples": steps * batch, "batch": batch, "stop_when_solved": False}
+        return iis.train(problem, iis.MLP(width), **settings).seconds / steps
+
+    seconds(2)  # compiles
+    return seconds
+
+
+def seconds_per_step(step, least=0.2):
+    """Call the step for a while; return its mean time."""
+    calls, began = 0, time.perf_counter()
+    while (spent := time.perf_counter() - began) < least:
+        step()
+        calls += 1
+    return spent / calls
+
+
+def speed(rounds=5):
+    """How long does a training step take, here, in NumPy, in PyTorch, against batch, width and n?"""
+    series = {
+        "batch": [(50, 128, batch) for batch in (16, 64, 256, 1024)],
+        "width": [(50, width, 64) for width in (32, 128, 512)],
+        "n": [(n, 128, 64) for n in (50, 200, 1000)],
+    }
+    names = ["iis.train", "two products", "NumPy", "PyTorch, 1 thread", "PyTorch, 2 threads"]
+    if torch_step(5, 1, 1) is None:
+        names = names[:3]
+    else:
+        import torch
+
+    def measure(setting):
+        train, bare, plain, eager = (f(*setting) for f in (whole_training, products, numpy_step, torch_step))
+        results = []
+        for _ in range(rounds):  # all of them in turn, so that a slow moment hits all alike
+            row = [train(), seconds_per_step(bare), seconds_per_step(plain)]
+            for threads in (1, 2)[: len(names) - 3]:
+                torch.set_num_threads(threads)
+                row.append(seconds_per_step(eager))
+            results.append(row)
+        return np.median(results, axis=0)
+
+    times = {setting: measure(setting) for setting in dict.fromkeys(sum(series.values(), []))}
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {iis.numba.__version__}"
+    versions += f", PyTorch {torch.__version__}" if len(names) > 3 else ""
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {versions}; NumPy on 1 thread")
+    print("microseconds per step, median of", rounds, "\n")
+    print(f"{'n':>5}{'width':>6}{'batch':>6}  " + "".join(f"{name:>20}" for name in names))
+    for setting, row in times.items():
+        print("{:>5}{:>6}{:>6}  ".format(*setting) + "".join(f"{1e6 * value:>20.1f}" for value in row))
+    print()
+    for batch in (64, 256):
+        train, bare, plain, *eager = times[50, 128, batch]
+        against = f"{train / bare:.2f} x the two products, NumPy takes {plain / train:.1f} x as long"
+        against += f", PyTorch {min(eager) / train:.1f} x" if eager else ""
+        print(f"iis.train, n 50, width 128, batch {batch}: {against}")
+    growth = times[1000, 128, 64][0] / times[50, 128, 64][0]
+    print(f"iis.train, n 1,000 against n 50: {growth:.1f} x as long")
+
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
+    for axis, (label, settings) in zip(axes, series.items()):
+        values = [setting["n width batch".split().index(label)] for setting in settings]
+        for i, (name, style) in enumerate(zip(names, ("o-", "s:", "^--", "v-.", "d-."))):
+            per_example = [1e6 * times[setting][i] / setting[2] for setting in settings]
+            axis.plot(values, per_example, style, color=plt.cm.viridis(0.2 * i), label=name)
+        axis.set(xscale="log", yscale="log", xlabel={"n": "n, bits of an example"}.get(label, label))
+        axis.set_xticks(values, map(str, values), minor=False)
+        axis.minorticks_off()
+    axes[0].set_ylabel("time of a training step\nper example (µs)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure.suptitle(f"Elsewhere n = 50, width 128, batch 64. {os.cpu_count()} cores, median of {rounds} rounds")
+    return figure
+
+
+FIGURES = (mixture, speed)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
     names = [figure.__name__ for figure in FIGURES]
     parser.add_argument("name", choices=names, help="which figure: " + ", ".join(names))
-    parser.add_argument("--seeds", type=int, default=5, help="seeds per setting (5)")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds, or rounds of speed (5)")
     parser.add_argument("--folder", type=Path, default=Path("figures"), help="where to save it (figures)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
