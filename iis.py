@@ -4,17 +4,17 @@
 # ///
 """Implicit intermediate supervision: an easy question in the data teaches a hard one.
 
-The parity of 5 hidden bits out of 50 cannot be learned from examples of parity alone. Let a fifth
-of the examples ask for the *sum* of those bits instead, and the same network learns both, although
-nobody tells it that one question helps with the other.
+Show a network examples of the parity of 5 hidden bits out of 50, and it does no better than to guess.
+Let a fifth of the examples ask for the *sum* of those bits instead, and after as many it answers both,
+although nobody tells it that one question helps with the other.
 
     python iis.py --p 0.2 --n 50 --k 5
 
 A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its
 abstract and its public reviews. The file reads from top to bottom: problems, supervision, networks,
-training, command line. Letters are the paper's: n bits, k of them hidden, p the share of helper
-questions, W and v the weights. With NUMBA_DISABLE_JIT=1 in the environment the same lines run as
-plain Python, slowly, so that one can step through them in a debugger.
+training, many runs, the command line. Letters are the paper's: n bits, k of them hidden, p the share
+of helper questions, W and v the bilinear network's weights. With NUMBA_DISABLE_JIT=1 in the
+environment the same lines run as plain Python, slowly, so that a debugger can step through them.
 
 Licence: 0BSD. Permission to use, copy, modify, and/or distribute this software for any purpose with
 or without fee is hereby granted. THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL
@@ -43,7 +43,7 @@ import numpy as np
 
 
 def number(name, value, low, high=math.inf, whole=False):
-    """Return value if it is a number from low to high, as an int if `whole`; else a ValueError."""
+    """Return value as an int, if `whole`, or a float; raise ValueError if it is none or out of range."""
     kind = "a whole number" if whole else "a number"
     bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
     fits = isinstance(value, (int, float, np.number)) and low <= value <= high
@@ -62,7 +62,7 @@ def number(name, value, low, high=math.inf, whole=False):
 class ParitySum:
     """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
 
-    Parity is the classic function that gradient descent cannot find (Shalev-Shwartz, Shamir and
+    Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and
     Shammah 2017). The sum of the same bits is a linear function, and parity a function of the sum.
 
     tasks    names of the questions
@@ -81,15 +81,10 @@ class ParitySum:
         rng = np.random.default_rng(number("seed", seed, 0, whole=True))
         self.support = np.sort(rng.choice(self.n, self.k, replace=False))
         self.words = -(-self.n // 64)  # 64 bits each, rounded up
-        self.used = self._pack(range(self.n))  # the last word's spare bits stay 0
-        self.mask = self._pack(self.support)
-
-    def _pack(self, positions):
-        """Set the bits at `positions`: uint64 (words,)."""
-        words = [0] * self.words
-        for i in map(int, positions):
-            words[i // 64] |= 1 << (i % 64)
-        return np.array(words, np.uint64)
+        self.used, self.mask = np.full(self.words, 2**64 - 1, np.uint64), np.zeros(self.words, np.uint64)
+        self.used[-1] >>= np.uint64(64 * self.words - self.n)  # the last word's spare bits stay 0
+        for i in self.support:
+            self.mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
 
     def sample(self, rng, size):
         """Draw examples: inputs, uint64 (size, words), and labels, int64 (size, 2).
@@ -106,13 +101,13 @@ class ParitySum:
 
     def describe(self, rng):
         """Explain the questions and show them on one example."""
-        (example,), ((total, odd),) = self.sample(rng, 1)
-        hidden = self.show(self.mask).replace("0", " ").replace("1", "^")
+        inputs, labels = self.sample(rng, 1)
+        bits, marks = self.show(inputs[0]), self.show(self.mask).replace("0", " ").replace("1", "^")
+        picture = f"{bits}\n    {marks.rstrip()}" if self.n <= 75 else f"{bits[:70]} ..."
         return (
-            f"{self.k} of {self.n} bits are hidden. Target: their parity, which is 1 if an odd number of them is 1.\n"
-            f"Helper: their sum, that is the number itself. In the example below, with the hidden\n"
-            f"positions marked, sum = {total} and parity = {odd}.\n\n"
-            f"    {self.show(example)}\n    {hidden.rstrip()}"
+            f"{self.k} of {self.n} bits are hidden. Target: parity, 1 if an odd number of them is 1.\n"
+            f"Helper: sum, the number of them that are 1. Here is an example with sum {labels[0, 0]} and\n"
+            f"parity {labels[0, 1]}; the hidden bits are {', '.join(map(str, self.support))}.\n\n    {picture}"
         )
 
 
@@ -132,7 +127,7 @@ def supervise(labels, rng, supervision, p=0.2):
 
     Raises ValueError for another supervision, and for p outside [0, 1].
     """
-    number("p", p, 0, 1)
+    p, labels = number("p", p, 0, 1), np.asarray(labels, np.int64)
     if supervision not in SUPERVISIONS:
         raise ValueError(f"supervision must be one of {SUPERVISIONS}, not {supervision!r}")
     if supervision == "multi-label":
@@ -141,7 +136,10 @@ def supervise(labels, rng, supervision, p=0.2):
     asked = np.full(size, tasks - 1)
     if supervision == "multi-task" and tasks > 1:
         asked = np.where(rng.random(size) < p, rng.integers(0, tasks - 1, size), asked)
-    return np.where(np.arange(tasks) == asked[:, None], labels, -1)
+    shown = np.full_like(labels, -1)
+    for task in range(tasks):
+        shown[:, task] = np.where(asked == task, labels[:, task], -1)
+    return shown
 
 
 # --------------------------------------------------------------------------------------------------
@@ -169,28 +167,32 @@ def glue(function):
 
 
 class Arrays(dict):
-    """Named arrays of zeros that are views into one vector, `flat`.
+    """Named arrays that are views into one vector, `flat`: copies of those given.
 
     The optimiser sees the vector, the network its matrices. Each array starts on a 64-byte
-    boundary: where NumPy would put it, the kernels can take half as long again.
+    boundary: where NumPy would put it, training can take a fifth longer.
     """
 
-    def __init__(self, shapes, dtype):
-        itemsize = np.dtype(dtype).itemsize
-        ends = np.cumsum([-(-math.prod(shape) * itemsize // 64) * 64 for shape in shapes.values()])
+    def __init__(self, arrays):
+        dtype = next(iter(arrays.values())).dtype
+        ends = np.cumsum([-(-array.nbytes // 64) * 64 for array in arrays.values()])
         memory = np.zeros(ends[-1] + 64, np.uint8)
         memory = memory[-memory.ctypes.data % 64 :][: ends[-1]]
         self.flat = memory.view(dtype)
-        for (name, shape), start in zip(shapes.items(), [0, *ends]):
-            size = math.prod(shape)
-            self[name] = memory[start : start + size * itemsize].view(dtype).reshape(shape)
+        for (name, array), start in zip(arrays.items(), [0, *ends]):
+            self[name] = memory[start : start + array.nbytes].view(dtype).reshape(array.shape)
+            self[name][:] = array
+
+    def zeros(self):
+        """Return as many zeros under the same names."""
+        return Arrays({name: np.zeros_like(array) for name, array in self.items()})
 
 
 @kernel
 def affine(bits, M, b, out):
-    """out = S M + b, where S is a matrix of signs: +1 where bits has a 1, -1 where it has a 0.
+    """out[:] = S @ M + b, where S is a matrix of signs: +1 where bits has a 1, -1 where it has a 0.
 
-    Nothing is multiplied. Four columns of S meet four rows of M, of which there are only 16 signed
+    But nothing is multiplied. Four columns of S meet four rows of M, of which there are only 16 signed
     sums: add those up once, and each row of S looks its own up. This is the "method of four
     Russians" (Arlazarov, Dinic, Kronrod and Faradzhev 1970). A byte of bits holds two lookups.
 
@@ -203,19 +205,19 @@ def affine(bits, M, b, out):
         for h in range(width):
             out[i, h] = b[h]
     for first in range(0, inner, 8):
-        for zero in (0, 16):
-            start = first + zero // 4
+        for half in (0, 16):
+            start = first + half // 4
             stop = min(start + 4, inner)
             for h in range(width):
-                sums[zero, h] = 0
+                sums[half, h] = 0
             for i in range(start, stop):
                 for h in range(width):
-                    sums[zero, h] -= M[i, h]
+                    sums[half, h] -= M[i, h]  # no bit set: every sign is -1
             for i in range(start, stop):
                 bit = 1 << (i - start)
-                for j in range(zero, zero + bit):
+                for j in range(half, half + bit):
                     for h in range(width):
-                        sums[j + bit, h] = sums[j, h] + (M[i, h] + M[i, h])
+                        sums[j + bit, h] = sums[j, h] + (M[i, h] + M[i, h])  # setting it: -1 to +1
         for i in range(len(bits)):
             byte = bits[i, first >> 3]
             row, low, high = out[i], sums[byte & 15], sums[16 + (byte >> 4)]
@@ -269,27 +271,31 @@ def cross_entropy(logits, labels, classes):
 @kernel
 def adam(weights, gradient, mean, square, step, lr):
     """One step of Adam (Kingma and Ba 2015), constants as in its paper; all arrays (weights,)."""
-    real = weights.dtype.type
-    new_mean, new_square, tiny = real(1 - 0.9), real(1 - 0.999), real(1e-8)
+    real = weights.dtype.type  # a plain 0.9 would turn all the arithmetic into double precision
+    beta1, beta2, epsilon = real(0.9), real(0.999), real(1e-8)
+    new1, new2 = real(1 - 0.9), real(1 - 0.999)
     rate, unbias = real(lr / (1 - math.pow(0.9, step))), real(1 / (1 - math.pow(0.999, step)))
     for i in range(len(weights)):
-        mean[i] += new_mean * (gradient[i] - mean[i])
-        square[i] += new_square * (gradient[i] * gradient[i] - square[i])
-        weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + tiny)
+        mean[i] = beta1 * mean[i] + new1 * gradient[i]
+        square[i] = beta2 * square[i] + new2 * gradient[i] * gradient[i]
+        weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + epsilon)
 
 
-def packed(problem, inputs, labels):
-    """Check a batch, whose shapes and labels no kernel checks, and return it as kernels take it.
+def checked(problem, inputs, labels):
+    """Return a batch as the kernels take it, which do not check it: shapes, bits, labels.
 
     inputs uint64 (size, words) -> bits uint8 (size, 8 words); labels -> int64 (size, tasks).
+    Raises ValueError for what does not fit the problem.
     """
-    if inputs.dtype != np.uint64 or inputs.shape[1:] != (problem.words,) or not len(inputs):
+    inputs, labels = np.asarray(inputs), np.asarray(labels)
+    if inputs.dtype != np.uint64 or inputs.shape[1:] != (problem.words,):
         raise ValueError(f"inputs must be uint64 of the shape (size, {problem.words})")
-    if labels.shape != (len(inputs), len(problem.tasks)):
-        raise ValueError(f"labels must have the shape (size, {len(problem.tasks)}), size as in inputs")
-    if labels.min() < -1 or (labels.max(axis=0) >= problem.classes).any():
-        raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
-    bits = np.ascontiguousarray(inputs, "<u8").view(np.uint8)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(inputs), len(problem.tasks)):
+        raise ValueError(f"labels must be integers of the shape ({len(inputs)}, {len(problem.tasks)})")
+    for column, classes in zip(labels.T, problem.classes):
+        if len(column) and (column.min() < -1 or column.max() >= classes):
+            raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
+    bits = np.ascontiguousarray(inputs & problem.used, "<u8").view(np.uint8)
     return bits, np.ascontiguousarray(labels, np.int64)
 
 
@@ -302,12 +308,11 @@ def bilinear_forward(P, v, c):
     size, k = P.shape
     sums, f = np.empty(size, P.dtype), np.empty(size, P.dtype)
     for i in range(size):
-        mean, hinges = 0.0, 0.0
+        sums[i], f[i] = (k - 1) / 2, c[0]
         for j in range(k):
-            mean += P[i, j] / k
-            hinges += v[j] * P[i, j] if not P[i, j] < 0 else 0.0  # so written, NaN goes through
-        sums[i] = mean + (k - 1) / 2
-        f[i] = hinges + c[0]
+            sums[i] += P[i, j] / k
+            if not P[i, j] <= 0:  # so written, and not as > 0, NaN goes through
+                f[i] += v[j] * P[i, j]
     return sums, f
 
 
@@ -329,25 +334,26 @@ def bilinear_backward(P, sums, f, labels, v, dv, dc):
         loss += (k * sum_error**2 + f_error**2) / 2
         dc[0] += f_error / size
         for j in range(k):
-            hinge = max(P[i, j], 0.0)
-            dv[j] += f_error * hinge / size
-            P[i, j] = (sum_error + (f_error * v[j] if hinge > 0 else 0.0)) / size
+            dP = sum_error
+            if P[i, j] > 0:
+                dv[j] += f_error * P[i, j] / size
+                dP += f_error * v[j]
+            P[i, j] = dP / size
     return loss / size
 
 
 @glue
 def bilinear_loss_and_gradients(bits, labels, W, v, c, dW, dv, dc):
-    """Return the loss of one batch; add to the gradients, which are zeros."""
-    size, k, n = len(bits), len(v), W.shape[1] - 1
-    columns, dcolumns = W.T, dW.T  # (n + 1, k), a bit's k weights side by side
+    """Return the loss of one batch; add to the gradients, zeros. W and dW come as (n + 1, k)."""
+    size, k, n = len(bits), len(v), len(W) - 1
     P = np.empty((size, k), W.dtype)
-    affine(bits, columns[:n], columns[n], P)  # (size, n) (n, k) -> (size, k)
+    affine(bits, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
     sums, f = bilinear_forward(P, v, c)
     loss = bilinear_backward(P, sums, f, labels, v, dv, dc)
-    affine(transpose(bits, n), P, dcolumns[n], dcolumns[:n])  # (n, size) (size, k) -> (n, k)
+    affine(transpose(bits, n), P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k)
     for i in range(size):
         for j in range(k):
-            dcolumns[n, j] += P[i, j]
+            dW[n, j] += P[i, j]
     return loss
 
 
@@ -380,44 +386,51 @@ class Bilinear:
     at 5 lr; at less if k > 5, since the squared length of all hinges together grows like k³.
     """
 
-    lr = 0.02
-
     def init(self, problem, rng, dtype=np.float32):
         """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0; nothing is drawn from rng."""
         if problem.tasks != ParitySum.tasks:
             raise ValueError(f"network bilinear knows the tasks {ParitySum.tasks} only")
-        self.problem, self.dtype = problem, dtype
-        self.params = self._zeros()
-        self.params["W"][:, -1] = problem.k / 2 - np.arange(problem.k)
+        n, k, self.problem = problem.n, problem.k, problem
+        W = np.zeros((k, n + 1), dtype)
+        W[:, n] = k / 2 - np.arange(k)
+        self.params = {"W": W, "v": np.zeros(k, dtype), "c": np.zeros(1, dtype)}
 
-    def _zeros(self):
-        n, k = self.problem.n, self.problem.k
-        arrays = Arrays({"W": (n + 1, k), "v": (k,), "c": (1,)}, self.dtype)
-        arrays["W"] = arrays["W"].T  # (k, n + 1)
-        return arrays
+    def _arrays(self):
+        """Copies of the params and zeros for the gradients, with W transposed: (n + 1, k)."""
+        arrays = Arrays(self.params | {"W": self.params["W"].T})
+        return arrays, arrays.zeros()
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        batch, gradients = packed(self.problem, inputs, labels), self._zeros()
-        arrays = *self.params.values(), *gradients.values()
-        return bilinear_loss_and_gradients(*batch, *arrays), gradients
+        (weights, gradients), examples = self._arrays(), checked(self.problem, inputs, labels)
+        loss = bilinear_loss_and_gradients(*examples, *weights.values(), *gradients.values())
+        return loss, gradients | {"W": gradients["W"].T}
 
-    def descend(self, inputs, labels, batch, lr):
-        """Train on the examples once, `batch` at a time; return the loss summed over them."""
-        examples, gradients = packed(self.problem, inputs, labels), self._zeros()
-        arrays = *self.params.values(), *gradients.values()
-        ratio = min(5, 5 * (5 / self.problem.k) ** 3)  # of the learning rates for v and W
-        flat = self.params.flat, gradients.flat
-        return bilinear_descend(*examples, batch, lr, ratio, *flat, *arrays)
+    def descend(self, inputs, labels, batch, lr=None):
+        """Train on the examples once, `batch` at a time; return the loss summed over them.
+
+        lr is 0.02 if not given, and less for batches so small, or inputs so long, that a step at
+        that rate would overshoot.
+        """
+        (weights, gradients), examples = self._arrays(), checked(self.problem, inputs, labels)
+        lr = 0.02 * min(1, batch / 16, 16 * batch / self.problem.n) if lr is None else lr
+        ratio = min(5, 5 * (5 / self.problem.k) ** 3)  # of the rates for v and W
+        flat = weights.flat, gradients.flat
+        arrays = *weights.values(), *gradients.values()
+        loss = bilinear_descend(*examples, batch, lr, ratio, *flat, *arrays)
+        for name, array in (weights | {"W": weights["W"].T}).items():
+            self.params[name][:] = array
+        return loss
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        W, v, c = self.params.values()
-        bits, _ = packed(self.problem, inputs, np.full((len(inputs), 2), -1))
-        P = np.empty((len(bits), len(v)), self.dtype)
-        affine(bits, W.T[:-1], W.T[-1], P)
+        bits, answers = checked(self.problem, inputs, np.zeros((len(inputs), 2), np.int64))
+        columns, v, c = self._arrays()[0].values()
+        P = np.empty((len(bits), len(v)), v.dtype)
+        affine(bits, columns[:-1], columns[-1], P)
         sums, f = bilinear_forward(P, v, c)
-        return np.stack([np.clip(np.rint(sums), 0, len(v)), f > 0], axis=1).astype(np.int64)
+        answers[:, 0], answers[:, 1] = np.clip(np.rint(sums), 0, len(v)), f > 0
+        return answers
 
 
 # The multi-layer perceptron
@@ -478,9 +491,9 @@ def mlp_loss_and_gradients(bits, labels, classes, W, b, V, c, dW, db, dV, dc):
     affine(bits, W, b, hidden)  # (size, n) (n, width) -> (size, width)
     logits = mlp_forward(hidden, labels, classes, V, c)  # (size, width) -> (size, answers)
     loss = cross_entropy(logits, labels, classes)
-    zero = np.zeros_like(b)
     mlp_backward(hidden, logits, V, db, dV, dc)
-    affine(transpose(bits, len(W)), hidden, zero, dW)  # (n, size) (size, width) -> (n, width)
+    no_bias = np.zeros_like(b)
+    affine(transpose(bits, len(W)), hidden, no_bias, dW)  # (n, size) (size, width) -> (n, width)
     return loss
 
 
@@ -507,48 +520,45 @@ class MLP:
     Learns by Adam.
     """
 
-    lr = 0.002
-
     def __init__(self, width=128):
         self.width = number("width", width, 1, whole=True)
 
     def init(self, problem, rng, dtype=np.float32):
         """Draw the starting weights."""
-        self.problem, self.classes, self.dtype = problem, np.array(problem.classes), dtype
-        self.params, self.steps = self._zeros(), 0
-        self.mean, self.square = self._zeros().flat, self._zeros().flat
-        for name, inputs in (("W", problem.n), ("V", self.width)):
-            start = rng.uniform(-1, 1, self.params[name].shape)
-            self.params[name][:] = start / math.sqrt(inputs)
-
-    def _zeros(self):
-        n, width, answers = self.problem.n, self.width, sum(self.problem.classes)
-        shapes = {"W": (n, width), "b": (width,), "V": (answers, width), "c": (answers,)}
-        return Arrays(shapes, self.dtype)
+        self.problem, self.classes = problem, np.array(problem.classes)
+        n, width, answers = problem.n, self.width, self.classes.sum()
+        W, V = rng.uniform(-1, 1, (n, width)), rng.uniform(-1, 1, (answers, width))
+        params = {"W": W / n**0.5, "b": np.zeros(width), "V": V / width**0.5, "c": np.zeros(answers)}
+        self.params = {name: array.astype(dtype) for name, array in params.items()}
+        zeros = Arrays(self.params).zeros
+        self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        batch, gradients = packed(self.problem, inputs, labels), self._zeros()
-        arrays = *self.params.values(), *gradients.values()
-        return mlp_loss_and_gradients(*batch, self.classes, *arrays), gradients
+        weights, examples = Arrays(self.params), checked(self.problem, inputs, labels)
+        arrays = *weights.values(), *(gradients := weights.zeros()).values()
+        return mlp_loss_and_gradients(*examples, self.classes, *arrays), gradients
 
-    def descend(self, inputs, labels, batch, lr):
-        """Train on the examples once, `batch` at a time; return the loss summed over them."""
-        examples, gradients = packed(self.problem, inputs, labels), self._zeros()
-        arrays = *self.params.values(), *gradients.values()
-        state = self.params.flat, gradients.flat, self.mean, self.square
-        step, self.steps = self.steps, self.steps + -(-len(inputs) // batch)
-        return mlp_descend(*examples, self.classes, batch, lr, step, state, *arrays)
+    def descend(self, inputs, labels, batch, lr=None):
+        """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
+        weights, examples = Arrays(self.params), checked(self.problem, inputs, labels)
+        arrays = *weights.values(), *(gradients := weights.zeros()).values()
+        state = weights.flat, gradients.flat, self.mean, self.square
+        lr = 0.002 if lr is None else lr
+        loss = mlp_descend(*examples, self.classes, batch, lr, self.steps, state, *arrays)
+        self.steps += -(-len(inputs) // batch)  # rounded up
+        for name, array in weights.items():
+            self.params[name][:] = array
+        return loss
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        W, b, V, c = self.params.values()
         every = np.zeros((len(inputs), len(self.classes)), np.int64)
-        bits, asked = packed(self.problem, inputs, every)
-        answers = np.empty_like(asked)
+        (bits, asked), answers = checked(self.problem, inputs, every), every.copy()
+        W, b, V, c = Arrays(self.params).values()
         for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
             x, y = bits[start : start + 500], asked[start : start + 500]
-            hidden = np.empty((len(x), len(b)), self.dtype)
+            hidden = np.empty((len(x), len(b)), b.dtype)
             affine(x, W, b, hidden)
             logits = mlp_forward(hidden, y, self.classes, V, c)
             for task, head in enumerate(np.split(logits, np.cumsum(self.classes)[:-1], axis=1)):
@@ -597,11 +607,10 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
     """
     examples = number("examples", examples, 1, whole=True)
     batch = number("batch", batch, 1, whole=True)
-    lr = number("lr", network.lr if lr is None else lr, 0)
+    lr = None if lr is None else number("lr", lr, 0)
     seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
     start, data, choice, held_out = map(np.random.default_rng, seeds)
     test_inputs, test_labels = problem.sample(held_out, 10_000)
-    supervise(test_labels, choice, supervision, p)  # if it has to complain, then now
     network.init(problem, start, dtype)
     run, began = Run(), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
@@ -609,15 +618,18 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
         goal = min(examples, run.examples + batches * batch)
         loss, before = 0.0, run.examples
         while run.examples < goal:
+            # drawn for 100 steps at once: drawing a batch at a time would cost more than training
             inputs, labels = problem.sample(data, min(100 * batch, goal - run.examples))
             labels = supervise(labels, choice, supervision, p)
             loss += network.descend(inputs, labels, batch, lr)
             run.examples += len(inputs)
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss became {loss} within {run.examples:,} examples: lr {lr:g} is too large")
+        if not all(np.isfinite(array).all() for array in (loss, *network.params.values())):
+            raise Diverged(
+                f"the loss is not finite any more after {run.examples:,} examples (loss {loss:g}): try a smaller lr"
+            )
         for size in (2_000, 10_000):  # a first look will do unless it may be solved, or it is the end
             right = (network.predict(test_inputs[:size]) == test_labels[:size]).mean(axis=0)
-            if (right[-1] < 0.9 or run.solved_at) and run.examples < examples:
+            if (right[-1] < 0.98 or run.solved_at) and run.examples < examples:
                 break
         run.seconds = time.perf_counter() - began
         if right[-1] >= 0.99 and run.solved_at is None:
@@ -642,20 +654,21 @@ NETWORKS = ("bilinear", "mlp")
 
 def build(config):
     """Return the problem and the network that a configuration names. Raises ValueError."""
+    if config["problem"] != "parity" or config["network"] not in NETWORKS:
+        raise ValueError(f"no problem {config['problem']} for a network {config['network']}")
     problem = ParitySum(config["n"], config["k"], config["seed"])
-    network = Bilinear() if config["network"] == "bilinear" else MLP(config["width"])
-    return problem, network
+    return problem, Bilinear() if config["network"] == "bilinear" else MLP(config["width"])
 
 
 def sweep(configs, report=None):
     """Train every configuration, one per core at a time, and yield (config, Run) as each ends.
 
-    A configuration is a dict with n, k, network, width, seed and whatever train is to be told.
-    report(config, run) is called after each evaluation, in the thread that trains. Once the caller
-    stops listening, by an exception or otherwise, the runs under way end at their next evaluation.
+    A configuration is a dict with problem, n, k, network, width, seed and whatever else train is to
+    be told. report(config, run) is called after each evaluation, in the thread that trains. Instead
+    of a Run that failed comes its ValueError. Once the caller stops listening, by an exception or
+    otherwise, the runs under way end at their next evaluation.
     """
     stopping = threading.Event()
-    names = ("supervision", "p", "examples", "batch", "seed", "lr", "stop_when_solved")
 
     def work(config):
         def watch(run):
@@ -664,8 +677,12 @@ def sweep(configs, report=None):
             if report:
                 report(config, run)
 
+        names = ("supervision", "p", "examples", "batch", "seed", "lr", "stop_when_solved")
         settings = {name: config[name] for name in names if config.get(name) is not None}
-        return train(*build(config), **settings, report=watch)
+        try:
+            return train(*build(config), **settings, report=watch)
+        except ValueError as error:
+            return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {pool.submit(work, config): config for config in configs}
@@ -686,46 +703,42 @@ class Screen:
 
     def __init__(self, as_json):
         self.as_json, self.in_place = as_json, sys.stdout.isatty() and not as_json
-        self.records, self.lock = {}, threading.Lock()
-        self.shown_at = -math.inf if self.in_place else time.monotonic()
-
-    def clear(self):
-        """Remove what is shown in passing."""
-        if self.in_place:
-            print(end="\r\033[K", flush=True)
+        self.records, self.lock, self.shown_at = {}, threading.Lock(), -math.inf
 
     def say(self, text, passing=False):
         """Print the text; if it is only passing, in place on a terminal or else now and then."""
-        now = time.monotonic()
-        if passing and (self.as_json or now - self.shown_at < (0.1 if self.in_place else 2)):
-            return
-        self.shown_at = now if passing else self.shown_at
-        self.clear()
-        if passing and self.in_place:
-            print(end=text[: shutil.get_terminal_size().columns - 1], flush=True)
-        else:
-            print(text, flush=True)
+        if passing:
+            if self.as_json or time.monotonic() - self.shown_at < (0.1 if self.in_place else 2):
+                return
+            self.shown_at = time.monotonic()
+        if self.in_place:
+            print(end="\r\033[K")
+            text = text[: shutil.get_terminal_size().columns - 1] if passing else text
+        print(text, end="" if passing and self.in_place else "\n", flush=True)
 
     def evaluated(self, config, run, ended=False):
         """Take note of a run after an evaluation or at its end. Called from several threads."""
-        name, last = (config["network"], config["supervision"], config["seed"]), run.history[-1]
-        record = config | {"solved": run.solved_at is not None, "solved_at": run.solved_at}
-        record |= {"examples": run.examples, "seconds": run.seconds, "accuracy": last["accuracy"]}
+        last, passed = run.history[-1], run.solved_at is not None
+        record = config | {"solved": passed, "solved_at": run.solved_at, "examples": run.examples}
+        record |= {"seconds": run.seconds, "accuracy": last["accuracy"], "budget": config["examples"]}
         with self.lock:
-            self.records[name] = record
+            self.records[config["network"], config["supervision"], config["seed"]] = record
             if self.as_json:
-                print(json.dumps({"event": "run"} | record if ended else {"event": "eval"} | config | last), flush=True)
+                event = {"event": "run"} | record if ended else {"event": "eval"} | config | last
+                print(json.dumps(event), flush=True)
             elif not ended:
-                shares = ", ".join(f"{task} {100 * a:.1f} %" for task, a in last["accuracy"].items())
-                text = "{}, {}, seed {}".format(*name)
-                self.say(f"{text}: {shares} right after {run.examples:,} examples", passing=True)
+                right = ", ".join(f"{task} {100 * a:.1f} %" for task, a in last["accuracy"].items())
+                name = f"{config['network']}, {config['supervision']}, seed {config['seed']}"
+                self.say(f"{name}: {right} right after {run.examples:,} examples", passing=True)
 
-    def table(self):
+    def table(self, configs):
         """Say who learned what, a line for each network and supervision; medians over the seeds."""
-        groups = {}
-        for (network, supervision, _), record in self.records.items():
-            groups.setdefault((network, supervision), []).append(record)
-        tasks = list(record["accuracy"])
+        groups, tasks = {}, []
+        for config in configs:
+            name = config["network"], config["supervision"]
+            if record := self.records.get((*name, config["seed"])):
+                groups.setdefault(name, []).append(record)
+                tasks = list(record["accuracy"])
         rows = [("network", "what the data asks", *tasks, "learned", "examples", "time")]
         for (network, supervision), runs in groups.items():
             share, helpers = 100 * (runs[0]["p"] or 0), " or ".join(tasks[:-1])
@@ -740,104 +753,125 @@ class Screen:
             solved = [run["solved_at"] for run in runs if run["solved"]]
             learned = f"{len(solved)} of {len(runs)}" if len(runs) > 1 else "yes" if solved else "no"
             seen = statistics.median(solved or [run["examples"] for run in runs])
-            seconds = sum(run["seconds"] for run in runs)
+            seconds = statistics.median(run["seconds"] for run in runs)
             row = network, asks[supervision], *right, learned, f"{seen:,.0f}", f"{seconds:.2f} s"
             rows.append(row)
         widths = [max(map(len, column)) for column in zip(*rows)]
         aligns = "<<" + ">" * (len(widths) - 2)
-        lines = (
-            "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths))
-            for row in rows
-        )
-        return "\n".join([*lines, "\nLearned: 99 % right or more on 10,000 examples never trained on."])
-
-
-class Parser(argparse.ArgumentParser):
-    """Complains in one line, and leaves what is no number to the code that needs one."""
-
-    def error(self, message):
-        self.exit(2, f"iis.py: {message}\n")
-
-    @staticmethod
-    def number(text):
-        for kind in (int, float):
-            with contextlib.suppress(ValueError):
-                return kind(text)
-        return text
+        for row in rows:
+            cells = (f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths))
+            yield "  ".join(cells)
+        yield "\nLearned: 99 % right or more on 10,000 examples never trained on."
+        if any(len(runs) > 1 for runs in groups.values()):
+            yield "The other numbers are medians over the seeds."
 
 
 def parse(argv):
-    """Read the command line."""
+    """Read the command line; what is wrong with it is said in one line, exit 2."""
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message):
+            self.exit(2, f"iis.py: {message}\n")
+
     parser = Parser(
         "iis.py",
         description="Train networks on a hard question, with and without an easier one in the data.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=110),
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=17, width=96),
         allow_abbrev=False,
     )
-    for name, default, choices, text in (
-        ("problem", "parity", ["parity"], "what is asked"),
-        ("network", "all", [*NETWORKS, "all"], "who learns it"),
-        ("supervision", "multi-task", SUPERVISIONS, "which labels the data carries"),
-        ("p", 0.2, None, "multi-task: share of the examples that ask the helper question, 0 to 1"),
-        ("n", 50, None, "bits of an example"),
-        ("k", 5, None, "hidden bits among them, the ones that count"),
-        ("width", 128, None, "hidden units of the mlp"),
-        ("batch", 64, None, "examples per training step"),
-        ("examples", 1_000_000, None, "give up after so many; the control sees as many as its run did"),
-        ("lr", None, None, "learning rate (bilinear 0.02, mlp 0.002)"),
-        ("seed", 0, None, "decides the hidden bits, the starting weights and the examples"),
-        ("seeds", 1, None, "repeat with so many seeds, counted up from --seed"),
-    ):
-        options = {"choices": choices} if choices else {"type": Parser.number}
+    choices = {
+        "problem": ("parity", ["parity"], "what is asked"),
+        "network": ("all", [*NETWORKS, "all"], "who learns it"),
+        "supervision": ("multi-task", SUPERVISIONS, "which labels the data carries"),
+    }
+    for name, (default, names, text) in choices.items():
+        text += f": {', '.join(names)} ({default})"
+        parser.add_argument(f"--{name}", default=default, choices=names, metavar="X", help=text)
+    numbers = {
+        "p": (0.2, (0, 1), "multi-task: share of the examples that ask the helper question"),
+        "n": (50, (1,), "bits of an example"),
+        "k": (5, (1,), "hidden bits among them, the ones that count"),
+        "width": (128, (1,), "hidden units of the mlp"),
+        "batch": (64, (1,), "examples per training step"),
+        "examples": (1_000_000, (1,), "give up after so many; the control sees as many as its run did"),
+        "lr": (None, (0,), "learning rate (bilinear 0.02, mlp 0.002)"),
+        "seed": (0, (0,), "decides the hidden bits, the starting weights and the examples"),
+        "seeds": (1, (1, 1_000_000), "repeat with so many seeds, counted up from --seed"),
+    }
+    for name, (default, _, text) in numbers.items():
         text += "" if default is None else f" ({default})"
-        parser.add_argument(f"--{name}", default=default, metavar="X", help=text, **options)
+        parser.add_argument(f"--{name}", default=default, metavar="X", help=text)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, nothing else")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for name, (_, bounds, _) in numbers.items():
+        value = text = getattr(args, name)
+        for kind in (float, int):
+            with contextlib.suppress(TypeError, ValueError):
+                value = kind(text)  # if it is no number, number() says so
+        if value is not None:
+            try:
+                value = number(name, value, *bounds, whole=name not in ("p", "lr"))
+            except ValueError as error:
+                parser.error(error)
+        setattr(args, name, value)
+    return args
 
 
-def command(args, screen):
-    """Train with the chosen supervision, then with the control on as many examples."""
-    number("examples", args.examples, 1, whole=True)
-    seed = number("seed", args.seed, 0, whole=True)
-    seeds = range(seed, seed + number("seeds", args.seeds, 1, whole=True))
-    networks = NETWORKS if args.network == "all" else [args.network]
-    common = {name: getattr(args, name) for name in ("problem", "n", "k", "width", "batch", "examples", "lr")}
-    common["supervision"] = args.supervision
+def command(args, screen, configs):
+    """Train with the chosen supervision, then the control on as many examples; fill in configs.
+
+    Returns what went wrong, a line for each run that failed.
+    """
+    names = ("problem", "n", "k", "width", "batch", "examples", "lr", "supervision")
+    common = {name: getattr(args, name) for name in names}
     common["p"] = {"target": 0.0, "multi-task": args.p, "multi-label": None}[args.supervision]
-    configs = [common | {"network": network, "seed": seed} for seed in seeds for network in networks]
+    networks = NETWORKS if args.network == "all" else [args.network]
+    for seed in range(args.seed, args.seed + args.seeds):
+        configs += [common | {"network": network, "seed": seed} for network in networks]
+    problem, _ = build(configs[0])
     screen.say("Preparing; the very first time this compiles for some seconds ...", passing=True)
-    for config in configs[: len(networks)]:  # and bad settings are found before anything is printed
-        list(sweep([config | {"examples": 1}]))
+    list(sweep([config | {"examples": 1} for config in configs[: len(networks)]]))
     if not args.json:
-        problem, _ = build(configs[0])
-        screen.say(problem.describe(np.random.default_rng(seed)) + "\n")
-    controls = []
-    for stage in (configs, controls):
-        with contextlib.closing(sweep(stage, screen.evaluated)) as runs:
+        screen.say(problem.describe(np.random.default_rng(args.seed)) + "\n")
+    failures, controls = [], {}
+
+    def train_all(configs):
+        with contextlib.closing(sweep(configs, screen.evaluated)) as runs:
             for config, run in runs:
+                if isinstance(run, ValueError):
+                    failures.append(f"{config['network']}, seed {config['seed']}: {run}")
+                    continue
                 screen.evaluated(config, run, ended=True)
-                if config["supervision"] != "target":
-                    control = {"supervision": "target", "p": 0.0, "examples": run.examples}
-                    controls.append(config | control)
+                control = {"supervision": "target", "p": 0.0, "examples": run.examples}
+                controls[configs.index(config)] = config | control
+
+    train_all(configs[:])
+    if args.supervision != "target":
+        configs += [controls[i] for i in sorted(controls)]
+        train_all([controls[i] for i in sorted(controls)])
+    return failures
 
 
 def main(argv=None):
     """Run the command line; return the exit status."""
     args = parse(argv)
-    screen, status, complaint = Screen(args.json), 0, ""
+    screen, configs, status, complaints = Screen(args.json), [], 0, []
     try:
         try:
-            command(args, screen)
+            complaints = command(args, screen, configs)
+            status = 1 if complaints else 0
         except KeyboardInterrupt:
-            status, complaint = 130, "interrupted; this is how far it got"
-        except Diverged as error:
-            status, complaint = 1, error
-        except (ValueError, MemoryError) as error:
-            status, complaint = 2, error
-        screen.clear()
+            status, complaints = 130, ["interrupted"]
+        except ValueError as error:
+            status, complaints = 2, [error]
+        except MemoryError:
+            status, complaints = 2, ["not enough memory for such sizes"]
+        if screen.in_place:
+            print(end="\r\033[K")
         if screen.records and (status == 130 or not args.json):
-            print(screen.table(), file=sys.stderr if args.json else sys.stdout, flush=True)
-        if complaint:
+            table = "\n".join(screen.table(configs))
+            print(table, file=sys.stderr if args.json else sys.stdout, flush=True)
+        for complaint in complaints:
             print(f"iis.py: {complaint}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -164,7 +164,7 @@ def products(n, width, batch):
 
 def whole_training(n, width, batch):
     """iis.train with everything it does, evaluations too: a function that returns seconds per step."""
-    problem, steps = iis.ParitySum(n, 5), max(1000, 500_000 // batch)
+    problem, steps = iis.ParitySum(n, 5), max(1000, 1_000_000 // batch)
 
     def seconds(steps=steps):
         settings = {"examples": steps * batch, "batch": batch, "stop_when_solved": False}

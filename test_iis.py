@@ -1,7 +1,9 @@
 """Tests of iis.py, part by part in its order. Run with: python -m pytest -q"""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -235,14 +237,34 @@ def test_batches_that_do_not_fit_are_refused_and_nan_is_not_hidden(network):
     problem = iis.ParitySum(70, 3)
     network = started(network, problem)
     inputs, labels = problem.sample(np.random.default_rng(0), 6)
-    for bad_inputs in (inputs[:, :1], inputs.astype(np.int64), inputs[0], inputs[:0]):
+    for bad_inputs in (inputs[:, :1], inputs.astype(np.int64), inputs[0]):
         with pytest.raises(ValueError, match="inputs must be uint64 of the shape"):
             network.loss_and_gradients(bad_inputs, labels)
-    for bad_labels, words in ((labels[:5], "shape"), (labels + 5, "below"), (labels - 9, "-1")):
+    wrong = (labels[:5], "shape"), (labels / 2, "integers"), (labels + 5, "below"), (labels - 9, "-1")
+    for bad_labels, words in wrong:
         with pytest.raises(ValueError, match=f"labels must .*{words}"):
             network.loss_and_gradients(inputs, bad_labels)
     network.params["W"][:] = np.nan
     assert np.isnan(network.loss_and_gradients(inputs, labels)[0])
+
+
+@pytest.mark.parametrize("network", [iis.Bilinear(), iis.MLP(8)], ids=["bilinear", "mlp"])
+def test_inputs_and_params_may_come_from_anywhere(network):
+    problem = iis.ParitySum(50, 3)
+    network = started(network, problem)
+    inputs, labels = problem.sample(np.random.default_rng(0), 30)
+    spare_bits_set = inputs | ~problem.used
+    assert (network.predict(spare_bits_set) == network.predict(inputs)).all()
+    assert (network.predict(inputs[::2]) == network.predict(inputs)[::2]).all()
+    loss, gradients = network.loss_and_gradients(inputs, labels)
+    for kind in (np.int8, np.int32, np.uint16):
+        assert network.loss_and_gradients(inputs, labels.astype(kind))[0] == loss
+    twin = copy.deepcopy(network)
+    twin.params.update({name: array.copy() for name, array in network.params.items()})
+    for each in (network, pickle.loads(pickle.dumps(network)), twin):
+        each.descend(inputs, labels, 10, 0.01)
+    assert all((twin.params[name] == array).all() for name, array in network.params.items())
+    assert network.loss_and_gradients(inputs, labels)[0] < loss
 
 
 def test_sizes_and_problems_that_do_not_fit_are_refused():
@@ -328,6 +350,7 @@ def test_a_run_goes_on_after_it_solved_if_told_to():
         ({"examples": 0}, "examples must be a whole number of at least 1, not 0"),
         ({"batch": "big"}, "batch must be a whole number of at least 1, not 'big'"),
         ({"lr": -1}, "lr must be a number of at least 0, not -1"),
+        ({"lr": float("inf")}, "lr must be a number of at least 0, not inf"),
         ({"seed": 0.5}, "seed must be a whole number of at least 0, not 0.5"),
         ({"supervision": "none"}, "supervision must be one of"),
     ],
@@ -339,8 +362,14 @@ def test_impossible_trainings_are_refused(setting, words):
 
 @pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP], ids=["bilinear", "mlp"])
 def test_a_loss_that_is_no_number_any_more_is_an_error(make):
-    with pytest.raises(ValueError, match="the loss became .* lr 1e[+]30 is too large"):
-        iis.train(iis.ParitySum(), make(), lr=1e30)
+    for examples in (128, 100_000):
+        with pytest.raises(iis.Diverged, match="the loss is not finite any more after .*smaller lr"):
+            iis.train(iis.ParitySum(), make(), lr=1e30, examples=examples)
+
+
+def test_bilinear_does_not_diverge_by_itself():
+    for n, k, batch in ((50, 5, 1), (50, 30, 64), (5000, 5, 64)):
+        iis.train(iis.ParitySum(n, k), iis.Bilinear(), examples=20_000, batch=batch)
 
 
 # 5. Many runs
@@ -357,6 +386,17 @@ def test_a_sweep_yields_every_configuration_with_its_run():
         alone = iis.train(problem, network, p=0.5, seed=config["seed"], examples=20_000)
         assert run.solved_at == alone.solved_at and run.history[-1]["accuracy"] == alone.history[-1]["accuracy"]
         assert heard.count(config) == len(run.history)
+
+
+def test_a_run_that_fails_does_not_take_the_others_with_it():
+    common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 7000, "seed": 0}
+    configs = [common | {"network": network, "lr": lr} for network in iis.NETWORKS for lr in (None, 1e30)]
+    configs.append(common | {"network": "cnn"})
+    results = {str(config): run for config, run in iis.sweep(configs)}
+    assert len(results) == 5
+    for config in configs:
+        failed = config["network"] == "cnn" or config["lr"] is not None
+        assert isinstance(results[str(config)], ValueError) == failed
 
 
 # 6. The command line
@@ -401,10 +441,12 @@ def test_json_is_all_that_is_printed_and_tells_everything():
         (("--p", 1.5), "p must be a number from 0 to 1, not 1.5"),
         (("--width", 0), "width must be a whole number of at least 1, not 0"),
         (("--examples", -1), "examples must be a whole number of at least 1, not -1"),
-        (("--seeds", 0), "seeds must be a whole number of at least 1, not 0"),
+        (("--seeds", 0), "seeds must be a whole number from 1 to 1000000, not 0"),
         (("--network", "cnn"), "--network: invalid choice: 'cnn' (choose from"),
         (("--supervision", "osmosis"), "--supervision: invalid choice: 'osmosis' (choose from"),
         (("--colour", "red"), "unrecognized arguments: --colour red"),
+        (("--supervision", "target", "--p", 7), "p must be a number from 0 to 1, not 7"),
+        (("--n", "1e18"), "not enough memory"),
     ],
 )
 def test_bad_options_get_one_line_and_status_2(options, words):
@@ -415,14 +457,16 @@ def test_bad_options_get_one_line_and_status_2(options, words):
 
 def test_a_loss_that_is_no_number_gets_one_line_and_status_1():
     done = command("--lr", 1e30, "--network", "mlp")
-    assert done.returncode == 1
-    assert done.stderr.startswith("iis.py: the loss became ") and done.stderr.count("\n") == 1
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("iis.py: mlp, seed 0: the loss is not finite any more")
 
 
 def test_help_explains_every_option():
     done = command("--help")
-    options = [line for line in done.stdout.splitlines() if line.startswith("  --")]
-    assert len(options) == 13 and all(len(line.split()) > 3 for line in options)
+    names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  --")]
+    assert len(names) == 13 and len(set(names)) == 13
+    assert max(map(len, done.stdout.splitlines())) < 100
+    assert all(name in done.stdout for name in (*iis.NETWORKS, *iis.SUPERVISIONS))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
@@ -441,23 +485,25 @@ def test_an_interrupt_still_shows_what_was_reached(options):
     assert "80 % parity, 20 % sum" in (err if options else out), (first, out, err)
 
 
-def test_a_reader_that_stops_early_is_no_error():
-    process = subprocess.Popen(
-        [sys.executable, "iis.py", "--json"], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_stops_early_is_no_error(options):
+    line = [sys.executable, "iis.py", *options]
+    process = subprocess.Popen(line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == ""
     process.wait()
 
 
-@pytest.mark.parametrize("mode", [0o700, 0o500])
-def test_iis_alone_in_a_folder_runs(tmp_path, mode):
+def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_path):
     shutil.copy(HERE / "iis.py", tmp_path)
-    tmp_path.chmod(mode)
+    tmp_path.chmod(0o500)
+    nowhere = str(tmp_path / "nowhere")  # stands for a HOME that cannot be written to
+    environment = os.environ | {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        assert command("--n", 10, "--k", 2, cwd=tmp_path).returncode == 0
-        code = "import sys, iis; print('matplotlib' in sys.modules or 'scipy' in sys.modules)"
-        assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "False\n"
+        done = command("--n", 10, "--k", 2, cwd=tmp_path, env=environment)
+        assert done.returncode == 0 and not done.stderr
+        code = "import sys, iis; print({'matplotlib', 'scipy'} & set(sys.modules))"
+        assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "set()\n"
     finally:
         tmp_path.chmod(0o700)
