@@ -804,10 +804,11 @@ def parse(argv):
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, nothing else")
     args = parser.parse_args(argv)
     for name, (_, bounds, _) in numbers.items():
-        value = text = getattr(args, name)
-        for kind in (float, int):
-            with contextlib.suppress(TypeError, ValueError):
-                value = kind(text)  # if it is no number, number() says so
+        value = getattr(args, name)
+        for kind in (int, float):
+            if isinstance(value, str):
+                with contextlib.suppress(ValueError):
+                    value = kind(value)  # what is no number, number() complains about
         if value is not None:
             try:
                 value = number(name, value, *bounds, whole=name not in ("p", "lr"))
