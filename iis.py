@@ -38,6 +38,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+if __name__ == "__main__":  # runs are parallel here; matrix products that are so too stand in their way
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numba
 import numpy as np
 
@@ -99,15 +102,114 @@ class ParitySum:
         """Write one example, uint64 (words,), as a person would: its n bits, bit 0 first."""
         return "".join(str(int(example[i // 64]) >> (i % 64) & 1) for i in range(self.n))
 
-    def describe(self, rng):
-        """Explain the questions and show them on one example."""
-        inputs, labels = self.sample(rng, 1)
-        bits, marks = self.show(inputs[0]), self.show(self.mask).replace("0", " ").replace("1", "^")
-        picture = f"{bits}\n    {marks.rstrip()}" if self.n <= 75 else f"{bits[:70]} ..."
+    def describe(self):
+        """Explain the questions."""
         return (
-            f"{self.k} of {self.n} bits are hidden. Target: parity, 1 if an odd number of them is 1.\n"
-            f"Helper: sum, the number of them that are 1. Here is an example with sum {labels[0, 0]} and\n"
-            f"parity {labels[0, 1]}; the hidden bits are {', '.join(map(str, self.support))}.\n\n    {picture}"
+            f"Of {self.n} bits {self.k} are hidden: {', '.join(map(str, self.support))}.\n"
+            f"Target: their parity, 1 if an odd number of them is 1. Helper: their sum, the number itself."
+        )
+
+
+class Lego:
+    """A chain of k variables, each plus or minus the one before, told in random order (Zhang et al. 2022).
+
+    "c = -b; a = +1; b = -a": task t asks for the value of the chain's t-th variable, and so for t
+    hops of reasoning; label 0 stands for -1, label 1 for +1.
+
+    An example is one position for each clause, int64 (k, 3): the variable assigned, the sign (0 for
+    minus), and what it is assigned, k standing for the constant. Raises ValueError unless 1 <= k <= 26.
+    """
+
+    def __init__(self, k=6):
+        self.k = number("k", k, 1, 26, whole=True)
+        self.tasks = tuple(f"hop {t + 1}" for t in range(self.k))
+        self.classes = (2,) * self.k
+        self.fields = (self.k, 2, self.k + 1)  # how many values each number of a position can have
+
+    def sample(self, rng, size):
+        """Draw examples: inputs, int64 (size, k, 3), and labels, int64 (size, k)."""
+        names = rng.permuted(np.tile(np.arange(self.k), (size, 1)), axis=1)  # along the chain
+        signs = rng.integers(0, 2, (size, self.k))
+        sources = np.hstack([np.full((size, 1), self.k), names[:, :-1]])
+        clauses = np.stack([names, signs, sources], axis=2)  # (size, k) -> (size, k, 3)
+        order = rng.permuted(np.tile(np.arange(self.k), (size, 1)), axis=1)
+        inputs = np.take_along_axis(clauses, order[:, :, None], axis=1)
+        return inputs, 1 - np.cumsum(1 - signs, axis=1) % 2
+
+    def places(self, inputs):
+        """The position that assigns the variable each task asks for: (size, k, 3) -> (size, k)."""
+        place, places = (inputs[:, :, 2] == self.k).argmax(axis=1), []
+        for _ in range(self.k):
+            places.append(place)
+            name = np.take_along_axis(inputs[:, :, 0], place[:, None], axis=1)
+            place = (inputs[:, :, 2] == name).argmax(axis=1)
+        return np.stack(places, axis=1)
+
+    def show(self, example):
+        """Write one example, int64 (k, 3), as a sentence."""
+        letters = "abcdefghijklmnopqrstuvwxyz"[: self.k] + "1"
+        return "; ".join(f"{letters[name]} = {'-+'[sign]}{letters[source]}" for name, sign, source in example)
+
+    def describe(self):
+        """Explain the questions."""
+        return (
+            f"{self.k} variables hang together in a chain; the clauses come in random order.\n"
+            f"Target: the value of the last one. Helpers: the values of those before it."
+        )
+
+
+class Code:
+    """A program of k lines, each computing modulo a number with what the lines before it assigned.
+
+    "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
+    before and a constant, in either order, the first line two constants. Names are assigned again.
+
+    An example is one position for each line, int64 (k, 5): the line's number, the name assigned, the
+    operator, and the two operands, k + i standing for the constant i. Raises ValueError unless
+    1 <= k <= 26 and 2 <= modulus <= 100.
+    """
+
+    def __init__(self, k=4, modulus=5):
+        self.k = number("k", k, 1, 26, whole=True)
+        self.modulus = number("modulus", modulus, 2, 100, whole=True)
+        self.tasks = tuple(f"line {t + 1}" for t in range(self.k))
+        self.classes = (self.modulus,) * self.k
+        self.fields = (self.k, self.k, 3, self.k + self.modulus, self.k + self.modulus)
+
+    def sample(self, rng, size):
+        """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
+        every, k, m = np.arange(size), self.k, self.modulus
+        names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
+        operands = rng.integers(k, k + m, (size, k, 2))  # constants, for the time being
+        values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
+        values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
+        for line in range(k):
+            if line:
+                name = names[every, rng.integers(0, line, size)]
+                operands[every, line, rng.integers(0, 2, size)] = name
+            left, right = (values[every, operands[:, line, side]] for side in (0, 1))
+            results = np.stack([left + right, left - right, left * right]) % m  # (3, size)
+            labels[:, line] = values[every, names[:, line]] = results[operators[:, line], every]
+        lines = np.tile(np.arange(k), (size, 1))
+        return np.dstack([lines, names, operators, operands]), labels
+
+    def places(self, inputs):
+        """The position that each task asks about, its line: (size, k, 5) -> (size, k)."""
+        return inputs[:, :, 0]
+
+    def show(self, example):
+        """Write one example, int64 (k, 5), as a Python program."""
+        words = [*"abcdefghijklmnopqrstuvwxyz"[: self.k], *map(str, range(self.modulus))]
+        return "\n".join(
+            f"{words[name]} = ({words[left]} {'+-*'[operator]} {words[right]}) % {self.modulus}"
+            for _, name, operator, left, right in example
+        )
+
+    def describe(self):
+        """Explain the questions."""
+        return (
+            f"Programs of {self.k} lines, computing modulo {self.modulus}.\n"
+            f"Target: the value that the last line assigns. Helpers: the values of the lines before it."
         )
 
 
@@ -525,6 +627,8 @@ class MLP:
 
     def init(self, problem, rng, dtype=np.float32):
         """Draw the starting weights."""
+        if not hasattr(problem, "words"):
+            raise ValueError("network mlp needs a problem of bits, parity")
         self.problem, self.classes = problem, np.array(problem.classes)
         n, width, answers = problem.n, self.width, self.classes.sum()
         W, V = rng.uniform(-1, 1, (n, width)), rng.uniform(-1, 1, (answers, width))
@@ -566,6 +670,236 @@ class MLP:
         return answers
 
 
+# The transformer, for problems whose examples are sequences. Its activations are columns, one for each
+# position of each example, (width, positions); as (width, length, size) the examples lie side by side,
+# and what is done to one is done to all in the innermost loop.
+
+
+@kernel
+def norm_forward(x, gain):
+    """Scale every column of x (width, positions) to root mean square gain (Zhang and Sennrich 2019)."""
+    y, scale = np.empty_like(x), np.zeros(x.shape[1], x.dtype)
+    width = x.dtype.type(len(x))
+    for h in range(len(x)):
+        for i in range(len(scale)):
+            scale[i] += x[h, i] * x[h, i] / width
+    for i in range(len(scale)):
+        scale[i] = 1 / math.sqrt(scale[i] + 1e-5)
+    for h in range(len(x)):
+        for i in range(len(scale)):
+            y[h, i] = gain[h] * x[h, i] * scale[i]
+    return y, scale
+
+
+@kernel
+def norm_backward(dy, x, scale, gain, dgain):
+    """Add to the gradient of gain; return that of x."""
+    dx, along = np.empty_like(x), np.zeros_like(scale)
+    width = x.dtype.type(len(x))
+    for h in range(len(x)):
+        for i in range(len(scale)):
+            along[i] += dy[h, i] * gain[h] * x[h, i] * scale[i] * scale[i] / width
+    for h in range(len(x)):
+        total = x.dtype.type(0)
+        for i in range(len(scale)):
+            total += dy[h, i] * x[h, i] * scale[i]
+            dx[h, i] = scale[i] * (dy[h, i] * gain[h] - along[i] * x[h, i])
+        dgain[h] += total
+    return dx
+
+
+@kernel
+def attention_forward(qkv, heads):
+    """Let every position look at all: softmax(qᵀ k / sqrt(d)) v, each head on its d rows by itself.
+
+    qkv (3 width, length, size) is queries, keys and values on top of each other. Returns what was
+    seen, (width, length, size), and the attention, (heads, length, length, size).
+    """
+    width, length, size = len(qkv) // 3, qkv.shape[1], qkv.shape[2]
+    d = width // heads
+    seen = np.zeros((width, length, size), qkv.dtype)
+    attention = np.zeros((heads, length, length, size), qkv.dtype)
+    scale = qkv.dtype.type(1 / math.sqrt(d))
+    for head in range(heads):
+        for a in range(length):
+            for b in range(length):
+                for h in range(head * d, head * d + d):
+                    for i in range(size):
+                        attention[head, a, b, i] += qkv[h, a, i] * qkv[width + h, b, i]
+            for i in range(size):
+                largest, total = attention[head, a, 0, i], qkv.dtype.type(0)
+                for b in range(length):
+                    largest = max(largest, attention[head, a, b, i])
+                for b in range(length):
+                    attention[head, a, b, i] = math.exp(scale * (attention[head, a, b, i] - largest))
+                    total += attention[head, a, b, i]
+                for b in range(length):
+                    attention[head, a, b, i] /= total
+            for b in range(length):
+                for h in range(head * d, head * d + d):
+                    for i in range(size):
+                        seen[h, a, i] += attention[head, a, b, i] * qkv[2 * width + h, b, i]
+    return seen, attention
+
+
+@kernel
+def attention_backward(dseen, qkv, attention):
+    """Return the gradient of qkv."""
+    heads, length, _, size = attention.shape
+    width = len(qkv) // 3
+    d = width // heads
+    dqkv, dscore = np.zeros_like(qkv), np.empty((length, size), qkv.dtype)
+    scale = qkv.dtype.type(1 / math.sqrt(d))
+    for head in range(heads):
+        for a in range(length):
+            mean = np.zeros(size, qkv.dtype)
+            for b in range(length):
+                for i in range(size):
+                    dscore[b, i] = 0
+                for h in range(head * d, head * d + d):
+                    for i in range(size):
+                        dscore[b, i] += dseen[h, a, i] * qkv[2 * width + h, b, i]
+                        dqkv[2 * width + h, b, i] += dseen[h, a, i] * attention[head, a, b, i]
+                for i in range(size):
+                    mean[i] += attention[head, a, b, i] * dscore[b, i]
+            for b in range(length):
+                for i in range(size):
+                    dscore[b, i] = attention[head, a, b, i] * (dscore[b, i] - mean[i]) * scale
+                for h in range(head * d, head * d + d):
+                    for i in range(size):
+                        dqkv[h, a, i] += dscore[b, i] * qkv[width + h, b, i]
+                        dqkv[width + h, b, i] += dscore[b, i] * qkv[h, a, i]
+    return dqkv
+
+
+class Transformer:
+    """Pre-norm blocks with bidirectional attention (Vaswani et al. 2017), trained from scratch.
+
+    A position's embedding is the sum of its fields' embeddings. Each task is answered at the position
+    that the problem names for it, by one head for all tasks.
+
+    params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A
+    (3 width, width) for queries, keys and values, O (width, width), and two layers with relu between
+    them, U (2 width, width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H
+    (classes, width) and c (classes,). Matrices start normal with standard deviation 1 / sqrt(inputs),
+    gains at 1, biases at 0. Learns by Adam.
+
+    Raises ValueError unless all sizes are at least 1 and width is a multiple of heads.
+    """
+
+    def __init__(self, width=32, layers=3, heads=2):
+        self.width = number("width", width, 1, whole=True)
+        self.layers = number("layers", layers, 1, whole=True)
+        self.heads = number("heads", heads, 1, whole=True)
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads = {self.heads}, not {self.width}")
+
+    def init(self, problem, rng, dtype=np.float32):
+        """Draw the starting weights."""
+        if not hasattr(problem, "fields"):
+            raise ValueError("network transformer needs a problem of sequences, lego or code")
+        self.problem, self.classes, w = problem, np.array(problem.classes), self.width
+        shapes = {"E": (w, sum(problem.fields))}
+        block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,), "U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
+        for layer in range(self.layers):
+            shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
+        shapes |= {"g": (w,), "H": (problem.classes[0], w), "c": problem.classes[:1]}
+        self.params = {}
+        for name, shape in shapes.items():
+            start = np.full(shape, 1.0 if name[0] in "gh" else 0.0)
+            if len(shape) == 2:
+                inputs = len(problem.fields) if name == "E" else shape[1]
+                start = rng.standard_normal(shape) / inputs**0.5
+            self.params[name] = start.astype(dtype)
+        zeros = Arrays(self.params).zeros
+        self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
+
+    def encode(self, inputs):
+        """Write the fields as columns of ones and zeros, (values, length, size), and name the places."""
+        size, length, _ = inputs.shape
+        ones = np.zeros((sum(self.problem.fields), length, size), self.params["c"].dtype)
+        for field, first in enumerate(np.cumsum([0, *self.problem.fields[:-1]])):
+            np.put_along_axis(ones, inputs[None, :, :, field].transpose(0, 2, 1) + first, 1, axis=0)
+        return ones, self.problem.places(inputs)
+
+    def forward(self, p, ones, places):
+        """Return the logits, (size, tasks classes), and what backward will need of each layer."""
+        _, length, size = ones.shape
+        x, kept = p["E"] @ ones.reshape(len(ones), -1), []  # (values, positions) -> (width, positions)
+        for layer in range(self.layers):
+            g, A, O, h, U, b, D = (p[f"{name}{layer}"] for name in "gAOhUbD")
+            y, scale = norm_forward(x, g)
+            qkv = (A @ y).reshape(-1, length, size)  # -> (3 width, length, size)
+            seen, attention = attention_forward(qkv, self.heads)
+            seen = seen.reshape(x.shape)
+            z = x + O @ seen
+            y2, scale2 = norm_forward(z, h)
+            hidden = np.maximum(U @ y2 + b[:, None], 0)  # -> (2 width, positions)
+            kept.append((x, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
+            x = z + D @ hidden
+        read = (places * size + np.arange(size)[:, None]).ravel()
+        x = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
+        y, scale = norm_forward(x, p["g"])
+        logits = (p["H"] @ y + p["c"][:, None]).T.reshape(size, -1)  # -> (size, tasks classes)
+        return logits, (kept, x, y, scale, read)
+
+    def backward(self, p, d, ones, dlogits, state):
+        """Write the gradients into d, zeros so far, going back through forward's lines."""
+        kept, x, y, scale, read = state
+        dlogits = dlogits.reshape(len(read), -1).T
+        d["H"][:], d["c"][:] = dlogits @ y.T, dlogits.sum(axis=1)
+        dx = np.zeros((self.width, ones[0].size), x.dtype)
+        dx[:, read] = norm_backward(p["H"].T @ dlogits, x, scale, p["g"], d["g"])
+        for layer in reversed(range(self.layers)):
+            g, A, O, h, U, b, D = (p[f"{name}{layer}"] for name in "gAOhUbD")
+            dg, dA, dO, dh, dU, db, dD = (d[f"{name}{layer}"] for name in "gAOhUbD")
+            x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
+            dD[:] = dx @ hidden.T
+            dhidden = (D.T @ dx) * (hidden > 0)
+            dU[:], db[:] = dhidden @ y2.T, dhidden.sum(axis=1)
+            dx += norm_backward(U.T @ dhidden, z, scale2, h, dh)
+            dO[:] = dx @ seen.T
+            dqkv = attention_backward((O.T @ dx).reshape(-1, *qkv.shape[1:]), qkv, attention)
+            dqkv = dqkv.reshape(len(A), -1)
+            dA[:] = dqkv @ y.T
+            dx += norm_backward(A.T @ dqkv, x, scale, g, dg)
+        d["E"][:] = dx @ ones.reshape(len(ones), -1).T
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the loss, averaged over examples, and its gradients by the names of params."""
+        (ones, places), labels = self.encode(inputs), np.ascontiguousarray(labels, np.int64)
+        gradients = Arrays(self.params).zeros()
+        logits, state = self.forward(self.params, ones, places)
+        loss = cross_entropy(logits, labels, self.classes)  # which turns logits into its gradient
+        self.backward(self.params, gradients, ones, logits, state)
+        return loss, gradients
+
+    def descend(self, inputs, labels, batch, lr=None):
+        """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
+        weights, (ones, places), total = Arrays(self.params), self.encode(inputs), 0.0
+        gradients = weights.zeros()
+        for start in range(0, len(inputs), batch):
+            x = np.ascontiguousarray(ones[:, :, start : start + batch])
+            gradients.flat.fill(0)
+            logits, state = self.forward(weights, x, places[start : start + batch])
+            total += len(logits) * cross_entropy(logits, labels[start : start + batch], self.classes)
+            self.backward(weights, gradients, x, logits, state)
+            self.steps += 1
+            rate = 0.002 if lr is None else lr
+            adam(weights.flat, gradients.flat, self.mean, self.square, self.steps, rate)
+        for name, array in weights.items():
+            self.params[name][:] = array
+        return total
+
+    def predict(self, inputs):
+        """Answer every task: int64 (size, tasks)."""
+        answers = []
+        for start in range(0, len(inputs), 500):
+            logits, _ = self.forward(self.params, *self.encode(inputs[start : start + 500]))
+            answers.append(logits.reshape(len(logits), len(self.classes), -1).argmax(axis=2))
+        return np.concatenate(answers)
+
+
 # --------------------------------------------------------------------------------------------------
 # 4. Training: one loop for every problem and network
 
@@ -581,6 +915,7 @@ class Run:
     solved_at  examples seen when the target's accuracy was first 99 % or more, or None
     examples   examples seen in all
     seconds    wall time, evaluations included
+    network    the network, as trained
     history    one dict per evaluation: examples and seconds so far; loss, the mean over the training
                examples since the evaluation before; accuracy, {task: share answered right}, of
                10,000 held-out examples where it decides, at the end and when the target may be
@@ -590,6 +925,7 @@ class Run:
     solved_at: int | None = None
     examples: int = 0
     seconds: float = 0.0
+    network: object = None
     history: list = field(default_factory=list)
 
 
@@ -612,7 +948,7 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
     start, data, choice, held_out = map(np.random.default_rng, seeds)
     test_inputs, test_labels = problem.sample(held_out, 10_000)
     network.init(problem, start, dtype)
-    run, began = Run(), time.perf_counter()
+    run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
         batches = -(-max(6_400, run.examples // 16) // batch)
         goal = min(examples, run.examples + batches * batch)
@@ -649,22 +985,28 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
 # 5. Many runs
 
 
-NETWORKS = ("bilinear", "mlp")
+NETWORKS = {"parity": ("bilinear", "mlp"), "lego": ("transformer",), "code": ("transformer",)}
 
 
 def build(config):
     """Return the problem and the network that a configuration names. Raises ValueError."""
-    if config["problem"] != "parity" or config["network"] not in NETWORKS:
-        raise ValueError(f"no problem {config['problem']} for a network {config['network']}")
-    problem = ParitySum(config["n"], config["k"], config["seed"])
-    return problem, Bilinear() if config["network"] == "bilinear" else MLP(config["width"])
+    problem, network = config["problem"], config["network"]
+    if network not in NETWORKS.get(problem, ()):
+        raise ValueError(f"network {network} does not fit problem {problem}")
+    if problem == "parity":
+        problem = ParitySum(config["n"], config["k"], config["seed"])
+    else:
+        problem = Lego(config["k"]) if problem == "lego" else Code(config["k"], config["modulus"])
+    if network == "transformer":
+        return problem, Transformer(config["width"], config["layers"], config["heads"])
+    return problem, Bilinear() if network == "bilinear" else MLP(config["width"])
 
 
 def sweep(configs, report=None):
     """Train every configuration, one per core at a time, and yield (config, Run) as each ends.
 
-    A configuration is a dict with problem, n, k, network, width, seed and whatever else train is to
-    be told. report(config, run) is called after each evaluation, in the thread that trains. Instead
+    A configuration is a dict with problem, network, what build needs for them, seed, and whatever else
+    train is to be told. report(config, run) is called after each evaluation, in the thread that trains. Instead
     of a Run that failed comes its ValueError. Once the caller stops listening, by an exception or
     otherwise, the runs under way end at their next evaluation.
     """
@@ -741,11 +1083,11 @@ class Screen:
                 tasks = list(record["accuracy"])
         rows = [("network", "what the data asks", *tasks, "learned", "examples", "time")]
         for (network, supervision), runs in groups.items():
-            share, helpers = 100 * (runs[0]["p"] or 0), " or ".join(tasks[:-1])
+            share, helper = 100 * (runs[0]["p"] or 0), tasks[0] if len(tasks) == 2 else "an earlier one"
             asks = {
                 "target": f"{tasks[-1]} only (control)",
-                "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helpers}",
-                "multi-label": " and ".join(tasks),
+                "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helper}",
+                "multi-label": "all of them",
             }
             right = [f"{100 * statistics.median(r['accuracy'][t] for r in runs):.1f} %" for t in tasks]
             if supervision == "target":
@@ -780,23 +1122,27 @@ def parse(argv):
         allow_abbrev=False,
     )
     choices = {
-        "problem": ("parity", ["parity"], "what is asked"),
-        "network": ("all", [*NETWORKS, "all"], "who learns it"),
-        "supervision": ("multi-task", SUPERVISIONS, "which labels the data carries"),
+        "problem": ("parity", NETWORKS, "what is asked"),
+        "network": ("all", ("bilinear", "mlp", "transformer", "all"), "who learns, all meaning who can"),
+        "supervision": (None, SUPERVISIONS, "labels in the data"),
     }
     for name, (default, names, text) in choices.items():
-        text += f": {', '.join(names)} ({default})"
+        text += f": {', '.join(names)} ({default or 'parity multi-task, else multi-label'})"
         parser.add_argument(f"--{name}", default=default, choices=names, metavar="X", help=text)
     numbers = {
         "p": (0.2, (0, 1), "multi-task: share of the examples that ask the helper question"),
-        "n": (50, (1,), "bits of an example"),
-        "k": (5, (1,), "hidden bits among them, the ones that count"),
-        "width": (128, (1,), "hidden units of the mlp"),
+        "n": (50, (1,), "parity: bits of an example"),
+        "k": (None, (1,), "hidden bits (5), variables of lego (6), lines of code (4)"),
+        "modulus": (5, (2,), "code: what it computes modulo"),
+        "width": (None, (1,), "hidden units of the mlp (128), width of the transformer (lego 32, code 48)"),
+        "layers": (None, (1,), "layers of the transformer (lego 3, code 4)"),
+        "heads": (2, (1,), "attention heads of each layer"),
         "batch": (64, (1,), "examples per training step"),
         "examples": (1_000_000, (1,), "give up after so many; the control sees as many as its run did"),
-        "lr": (None, (0,), "learning rate (bilinear 0.02, mlp 0.002)"),
+        "lr": (None, (0,), "learning rate (bilinear 0.02, else 0.002)"),
         "seed": (0, (0,), "decides the hidden bits, the starting weights and the examples"),
         "seeds": (1, (1, 1_000_000), "repeat with so many seeds, counted up from --seed"),
+        "show": (0, (0,), "print so many examples, and in the end what was answered"),
     }
     for name, (default, _, text) in numbers.items():
         text += "" if default is None else f" ({default})"
@@ -818,23 +1164,52 @@ def parse(argv):
     return args
 
 
+def configure(args):
+    """Return the configurations that the command line asks for, without the controls."""
+    networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
+    supervision = args.supervision or ("multi-task" if args.problem == "parity" else "multi-label")
+    p = {"target": 0.0, "multi-task": args.p, "multi-label": None}[supervision]
+    k, width, layers = {"parity": (5, 128, 0), "lego": (6, 32, 3), "code": (4, 48, 4)}[args.problem]
+    k, width, layers = args.k or k, args.width or width, args.layers or layers
+    common = {"problem": args.problem, "k": k, "supervision": supervision, "p": p}
+    common |= {name: getattr(args, name) for name in ("batch", "examples", "lr")}
+    common |= {"parity": {"n": args.n}, "lego": {}, "code": {"modulus": args.modulus}}[args.problem]
+    sizes = {"bilinear": {}, "mlp": {"width": width}}
+    sizes["transformer"] = {"width": width, "layers": layers, "heads": args.heads}
+    seeds = range(args.seed, args.seed + args.seeds)
+    return [common | {"network": n, "seed": seed} | sizes[n] for seed in seeds for n in networks]
+
+
 def command(args, screen, configs):
     """Train with the chosen supervision, then the control on as many examples; fill in configs.
 
     Returns what went wrong, a line for each run that failed.
     """
-    names = ("problem", "n", "k", "width", "batch", "examples", "lr", "supervision")
-    common = {name: getattr(args, name) for name in names}
-    common["p"] = {"target": 0.0, "multi-task": args.p, "multi-label": None}[args.supervision]
-    networks = NETWORKS if args.network == "all" else [args.network]
-    for seed in range(args.seed, args.seed + args.seeds):
-        configs += [common | {"network": network, "seed": seed} for network in networks]
+    configs += configure(args)
+    first = [config for config in configs if config["seed"] == args.seed]
     problem, _ = build(configs[0])
     screen.say("Preparing; the very first time this compiles for some seconds ...", passing=True)
-    list(sweep([config | {"examples": 1} for config in configs[: len(networks)]]))
+    for _, run in sweep([config | {"examples": 1} for config in first]):
+        if isinstance(run, ValueError) and not isinstance(run, Diverged):
+            raise run
+    inputs, labels = problem.sample(np.random.default_rng(args.seed), max(1, args.show))
+
+    def worded(labels):
+        signs = ("-1", "+1") if args.problem == "lego" else range(1000)
+        return ", ".join(f"{task} = {signs[label]}" for task, label in zip(problem.tasks, labels))
+
+    def show(say):
+        for example, truth in zip(inputs, labels):
+            lines = problem.show(example).split("\n")
+            if args.problem == "parity" and problem.n <= 75:
+                lines.append(problem.show(problem.mask).replace("0", " ").replace("1", "^").rstrip())
+            screen.say("\n    " + "\n    ".join([*lines, *say(example, truth)]))
+
     if not args.json:
-        screen.say(problem.describe(np.random.default_rng(args.seed)) + "\n")
-    failures, controls = [], {}
+        screen.say(problem.describe() + " For example:")
+        show(lambda example, truth: [worded(truth)])
+        screen.say("")
+    failures, controls, networks = [], {}, {}
 
     def train_all(configs):
         with contextlib.closing(sweep(configs, screen.evaluated)) as runs:
@@ -843,13 +1218,22 @@ def command(args, screen, configs):
                     failures.append(f"{config['network']}, seed {config['seed']}: {run}")
                     continue
                 screen.evaluated(config, run, ended=True)
+                if config["seed"] == args.seed:
+                    networks[config["network"], config["supervision"]] = run.network
                 control = {"supervision": "target", "p": 0.0, "examples": run.examples}
                 controls[configs.index(config)] = config | control
 
     train_all(configs[:])
-    if args.supervision != "target":
-        configs += [controls[i] for i in sorted(controls)]
-        train_all([controls[i] for i in sorted(controls)])
+    if configs[0]["supervision"] != "target":
+        again = [controls[i] for i in sorted(controls)]
+        configs += again
+        train_all(again)
+    if args.show and not args.json:
+        screen.say("What was answered:")
+        show(lambda example, truth: [f"truth: {worded(truth)}"] + [
+            f"{' '.join(name)}: {worded(network.predict(example[None])[0])}" for name, network in networks.items()
+        ])
+        screen.say("")
     return failures
 
 

@@ -13,6 +13,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the command: small products do not gain
+
 import numpy as np
 import pytest
 
@@ -103,6 +105,58 @@ def test_impossible_problems_are_refused(settings, words):
         iis.ParitySum(**settings)
 
 
+@pytest.mark.parametrize("k", [1, 2, 6, 26])
+def test_a_lego_sentence_tells_the_labels_to_who_reads_it(k):
+    problem = iis.Lego(k)
+    assert len(problem.tasks) == len(problem.classes) == k
+    inputs, labels = problem.sample(np.random.default_rng(0), 1000)
+    sentences = [problem.show(example) for example in inputs]
+    for sentence, answers, places in zip(sentences, labels, problem.places(inputs)):
+        clauses = [clause.split(" = ") for clause in sentence.split("; ")]
+        after, name, value = {right[1:]: (left, right[0]) for left, right in clauses}, "1", 1
+        for answer, place in zip(answers, places):
+            name, sign = after[name]
+            value *= int(sign + "1")
+            assert value == 2 * answer - 1 and clauses[place][0] == name
+        assert len(clauses) == k
+    assert k < 6 or len(set(sentences)) > 990
+    assert abs(labels.mean(axis=0) - 0.5).max() < 0.08  # five standard deviations
+
+
+@pytest.mark.parametrize("k, modulus", [(1, 2), (4, 5), (8, 3), (26, 100)])
+def test_executing_a_program_gives_the_labels(k, modulus):
+    problem = iis.Code(k, modulus)
+    inputs, labels = problem.sample(np.random.default_rng(0), 1000)
+    again = 0
+    for example, answers in zip(inputs, labels):
+        variables, program = {}, problem.show(example).split("\n")
+        for line, answer in zip(program, answers):
+            again += line[0] in variables
+            exec(line, {}, variables)
+            assert variables[line[0]] == answer
+        assert len(program) == k == len(answers)
+    assert k == 1 or again > 100  # names are assigned again
+    assert (problem.places(inputs) == np.arange(k)).all() and set(labels.ravel()) == set(range(modulus))
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: iis.Lego(0), "k must be a whole number from 1 to 26, not 0"),
+        (lambda: iis.Lego(27), "k must be a whole number from 1 to 26, not 27"),
+        (lambda: iis.Code(4, 1), "modulus must be a whole number from 2 to 100, not 1"),
+        (lambda: iis.Transformer(30, heads=4), "width must be a multiple of heads = 4, not 30"),
+        (lambda: iis.Transformer(layers=0), "layers must be a whole number of at least 1, not 0"),
+        (lambda: iis.train(iis.Lego(3), iis.MLP()), "network mlp needs a problem of bits"),
+        (lambda: iis.train(iis.Lego(3), iis.Bilinear()), "network bilinear knows the tasks"),
+        (lambda: iis.train(iis.ParitySum(), iis.Transformer()), "network transformer needs a problem of seq"),
+    ],
+)
+def test_sizes_and_problems_that_do_not_fit_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
 # 2. Supervision
 
 
@@ -153,10 +207,13 @@ def test_products_with_bits_equal_numpy(rows, inner, width):
     assert np.allclose(back, S.T @ N + b, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("n, k", [(10, 3), (70, 4), (64, 64)])
-@pytest.mark.parametrize("network", [iis.Bilinear(), iis.MLP(width=9)], ids=["bilinear", "mlp"])
-def test_gradients_equal_central_differences(network, n, k):
-    problem = iis.ParitySum(n, k)
+@pytest.mark.parametrize(
+    "network, problem",
+    [(network, iis.ParitySum(n, k)) for network in (iis.Bilinear(), iis.MLP(9)) for n, k in ((10, 3), (70, 4), (64, 64))]
+    + [(iis.Transformer(8, 2, 2), iis.Lego(3)), (iis.Transformer(6, 1, 3), iis.Code(4, 3))],
+    ids=lambda value: type(value).__name__,
+)
+def test_gradients_equal_central_differences(network, problem):
     inputs, labels = batch(problem)
     _, gradients = started(network, problem).loss_and_gradients(inputs, labels)
     assert gradients.keys() == network.params.keys()
@@ -176,9 +233,9 @@ def test_gradients_equal_central_differences(network, n, k):
         assert error <= 1e-6, (name, error)
 
 
-@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP], ids=["bilinear", "mlp"])
+@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP, iis.Transformer])
 def test_single_precision_gradients_equal_double(make):
-    problem = iis.ParitySum()
+    problem = iis.Lego(4) if make is iis.Transformer else iis.ParitySum()
     results = []
     for dtype in (np.float32, np.float64):
         network = started(make(), problem, dtype)
@@ -267,16 +324,12 @@ def test_inputs_and_params_may_come_from_anywhere(network):
     assert network.loss_and_gradients(inputs, labels)[0] < loss
 
 
-def test_sizes_and_problems_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="width must be a whole number of at least 1, not 0"):
-        iis.MLP(width=0)
-
-
 def test_plain_python_runs_the_same_lines():
     code = """
 import iis, numpy
 problem, rng = iis.ParitySum(9, 3), numpy.random.default_rng(0)
-for network in (iis.Bilinear(), iis.MLP(4)):
+networks = (iis.Bilinear(), problem), (iis.MLP(4), problem), (iis.Transformer(4, 1, 2), iis.Lego(2))
+for network, problem in networks:
     network.init(problem, rng, numpy.float64)
     inputs, labels = problem.sample(rng, 20)
     for _ in range(3):
@@ -286,7 +339,7 @@ for network in (iis.Bilinear(), iis.MLP(4)):
     for disabled in ("0", "1"):
         environment = os.environ | {"NUMBA_DISABLE_JIT": disabled}
         outputs.append(subprocess.check_output([sys.executable, "-c", code], cwd=HERE, env=environment))
-    assert outputs[0] == outputs[1] and len(outputs[0].split()) == 12
+    assert outputs[0] == outputs[1] and len(outputs[0].split()) == 18
 
 
 # 4. Training
@@ -321,11 +374,23 @@ def test_multi_label_and_many_bits_are_learned():
     assert None not in in_parallel(solved_at, jobs)
 
 
+@pytest.mark.parametrize("problem", [iis.Lego(3), iis.Code(2, 3)], ids=lambda problem: type(problem).__name__)
+def test_the_transformer_learns_short_sequences_from_all_labels(problem):
+    run = iis.train(problem, iis.Transformer(), "multi-label", examples=150_000)
+    assert run.solved_at and min(run.history[-1]["accuracy"].values()) > 0.98
+
+
+def test_lego_is_learned_from_all_labels_and_not_from_the_targets():
+    run = iis.train(iis.Lego(4), iis.Transformer(), "multi-label", examples=400_000)
+    control = iis.train(iis.Lego(4), iis.Transformer(), "target", examples=run.examples)
+    assert run.solved_at and control.history[-1]["accuracy"]["hop 4"] <= 0.6
+
+
 def test_the_same_seed_gives_the_same_history_in_another_process():
     code = """
 import iis, json
-for network in (iis.Bilinear(), iis.MLP()):
-    run = iis.train(iis.ParitySum(seed=3), network, seed=3, examples=50_000)
+for problem, network in ((iis.ParitySum(seed=3), iis.Bilinear()), (iis.ParitySum(seed=3), iis.MLP()), (iis.Code(3), iis.Transformer())):
+    run = iis.train(problem, network, seed=3, examples=50_000 if problem.k == 5 else 7000)
     print(json.dumps([{**record, "seconds": 0} for record in run.history]))
 """
     outputs = [subprocess.check_output([sys.executable, "-c", code], cwd=HERE) for _ in range(2)]
@@ -360,8 +425,12 @@ def test_impossible_trainings_are_refused(setting, words):
         iis.train(iis.ParitySum(), iis.MLP(), **setting)
 
 
-@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP], ids=["bilinear", "mlp"])
+@pytest.mark.parametrize("make", [iis.Bilinear, iis.MLP, iis.Transformer])
 def test_a_loss_that_is_no_number_any_more_is_an_error(make):
+    if make is iis.Transformer:
+        with pytest.raises(iis.Diverged):
+            iis.train(iis.Lego(2), make(8, 1, 1), lr=1e30, examples=7000)
+        return
     for examples in (128, 100_000):
         with pytest.raises(iis.Diverged, match="the loss is not finite any more after .*smaller lr"):
             iis.train(iis.ParitySum(), make(), lr=1e30, examples=examples)
@@ -377,7 +446,7 @@ def test_bilinear_does_not_diverge_by_itself():
 
 def test_a_sweep_yields_every_configuration_with_its_run():
     common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 20_000, "p": 0.5}
-    configs = [common | {"network": network, "seed": s} for network in iis.NETWORKS for s in range(3)]
+    configs = [common | {"network": network, "seed": s} for network in iis.NETWORKS["parity"] for s in range(3)]
     heard = []
     results = list(iis.sweep(configs, lambda config, run: heard.append(config)))
     assert sorted(map(str, configs)) == sorted(str(config) for config, _ in results)
@@ -390,7 +459,7 @@ def test_a_sweep_yields_every_configuration_with_its_run():
 
 def test_a_run_that_fails_does_not_take_the_others_with_it():
     common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 7000, "seed": 0}
-    configs = [common | {"network": network, "lr": lr} for network in iis.NETWORKS for lr in (None, 1e30)]
+    configs = [common | {"network": network, "lr": lr} for network in ("bilinear", "mlp") for lr in (None, 1e30)]
     configs.append(common | {"network": "cnn"})
     results = {str(config): run for config, run in iis.sweep(configs)}
     assert len(results) == 5
@@ -415,6 +484,14 @@ def test_the_command_prints_who_learned_what():
     assert [row[0] for row in table] == ["bilinear", "mlp", "bilinear", "mlp"]
     assert ["yes" in row for row in table] == [True, True, False, False]
     assert table[0][-3] == table[2][-3] and table[1][-3] == table[3][-3]  # as many examples
+
+
+@pytest.mark.parametrize("problem, task", [("lego", "hop 2 = "), ("code", "line 2 = ")])
+def test_sequences_are_shown_with_their_labels_and_what_was_answered(problem, task):
+    done = command("--problem", problem, "--k", 2, "--show", 3, "--examples", 20_000)
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout.count(task) == 3 + 3 * 3  # before; then the truth, the run's answer, the control's
+    assert done.stdout.count("truth: ") == 3 and "(control)" in done.stdout
 
 
 def test_json_is_all_that_is_printed_and_tells_everything():
@@ -447,6 +524,9 @@ def test_json_is_all_that_is_printed_and_tells_everything():
         (("--colour", "red"), "unrecognized arguments: --colour red"),
         (("--supervision", "target", "--p", 7), "p must be a number from 0 to 1, not 7"),
         (("--n", "1e18"), "not enough memory"),
+        (("--problem", "lego", "--k", 27), "k must be a whole number from 1 to 26, not 27"),
+        (("--problem", "lego", "--heads", 5), "width must be a multiple of heads = 5, not 32"),
+        (("--problem", "code", "--network", "mlp"), "network mlp does not fit problem code"),
     ],
 )
 def test_bad_options_get_one_line_and_status_2(options, words):
@@ -464,9 +544,9 @@ def test_a_loss_that_is_no_number_gets_one_line_and_status_1():
 def test_help_explains_every_option():
     done = command("--help")
     names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  --")]
-    assert len(names) == 13 and len(set(names)) == 13
+    assert len(names) == len(set(names)) == 17
     assert max(map(len, done.stdout.splitlines())) < 100
-    assert all(name in done.stdout for name in (*iis.NETWORKS, *iis.SUPERVISIONS))
+    assert all(name in done.stdout for name in (*iis.NETWORKS, "transformer", *iis.SUPERVISIONS))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
