@@ -180,7 +180,8 @@ class Code:
         """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
         every, k, m = np.arange(size), self.k, self.modulus
         names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
-        operands = rng.integers(k, k + m, (size, k, 2))  # constants, for the time being
+        # first constants throughout, and none is 0 in a product: that would give the value away
+        operands = k + rng.integers((operators == 2)[:, :, None], m, (size, k, 2))
         values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
         values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
         for line in range(k):
@@ -781,8 +782,8 @@ class Transformer:
     params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A
     (3 width, width) for queries, keys and values, O (width, width), and two layers with relu between
     them, U (2 width, width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H
-    (classes, width) and c (classes,). Matrices start normal with standard deviation 1 / sqrt(inputs),
-    gains at 1, biases at 0. Learns by Adam.
+    (classes, width) and c (classes,). Matrices start normal, with standard deviation 1 / sqrt(fields)
+    for E, 1 / (2 sqrt(inputs)) for the others; gains at 1, biases at 0. Learns by Adam.
 
     Raises ValueError unless all sizes are at least 1 and width is a multiple of heads.
     """
@@ -808,8 +809,8 @@ class Transformer:
         for name, shape in shapes.items():
             start = np.full(shape, 1.0 if name[0] in "gh" else 0.0)
             if len(shape) == 2:
-                inputs = len(problem.fields) if name == "E" else shape[1]
-                start = rng.standard_normal(shape) / inputs**0.5
+                deviation = len(problem.fields) ** -0.5 if name == "E" else 0.5 * shape[1] ** -0.5
+                start = deviation * rng.standard_normal(shape)
             self.params[name] = start.astype(dtype)
         zeros = Arrays(self.params).zeros
         self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
@@ -1134,8 +1135,8 @@ def parse(argv):
         "n": (50, (1,), "parity: bits of an example"),
         "k": (None, (1,), "hidden bits (5), variables of lego (6), lines of code (4)"),
         "modulus": (5, (2,), "code: what it computes modulo"),
-        "width": (None, (1,), "hidden units of the mlp (128), width of the transformer (lego 32, code 48)"),
-        "layers": (None, (1,), "layers of the transformer (lego 3, code 4)"),
+        "width": (None, (1,), "hidden units of the mlp (128), width of the transformer (32)"),
+        "layers": (None, (1,), "layers of the transformer (lego 3, code 6)"),
         "heads": (2, (1,), "attention heads of each layer"),
         "batch": (64, (1,), "examples per training step"),
         "examples": (1_000_000, (1,), "give up after so many; the control sees as many as its run did"),
@@ -1169,7 +1170,7 @@ def configure(args):
     networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
     supervision = args.supervision or ("multi-task" if args.problem == "parity" else "multi-label")
     p = {"target": 0.0, "multi-task": args.p, "multi-label": None}[supervision]
-    k, width, layers = {"parity": (5, 128, 0), "lego": (6, 32, 3), "code": (4, 48, 4)}[args.problem]
+    k, width, layers = {"parity": (5, 128, 0), "lego": (6, 32, 3), "code": (4, 32, 6)}[args.problem]
     k, width, layers = args.k or k, args.width or width, args.layers or layers
     common = {"problem": args.problem, "k": k, "supervision": supervision, "p": p}
     common |= {name: getattr(args, name) for name in ("batch", "examples", "lr")}

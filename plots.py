@@ -93,6 +93,46 @@ def mixture(seeds=5):
     return figure
 
 
+def hops(problem, p, seeds):
+    """Accuracy of every task of a sequence problem over training, under each supervision."""
+    parser_defaults = iis.parse(["--problem", problem, "--seeds", str(seeds), "--p", str(p)])
+    base = iis.configure(parser_defaults)
+    kinds = "multi-label", "multi-task", "target"
+    shares = {"multi-label": None, "multi-task": p, "target": 0.0}
+    runs = run_all(
+        [config | {"supervision": kind, "p": shares[kind]} for kind in kinds for config in base],
+        lambda config: config["supervision"],
+    )
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
+    longest = max(run.examples for kind in kinds[:2] for run in runs[kind])
+    for axis, kind in zip(axes, kinds):
+        tasks = list(runs[kind][0].history[0]["accuracy"])
+        for i, task in enumerate(tasks):
+            if kind == "target" and task != tasks[-1]:
+                continue  # never asked
+            colour = plt.cm.viridis(0.92 * (1 - i / max(1, len(tasks) - 1)))
+            examples, middle, low, high = curves(runs[kind], task)
+            axis.plot(examples, middle, color=colour, label=task, linewidth=1 + i / len(tasks))
+            axis.fill_between(examples, low, high, color=colour, alpha=0.15, linewidth=0)
+        title = {"multi-task": f"one label: {100 * p:g} % ask an earlier one", "multi-label": "all labels"}
+        axis.set(title=title.get(kind, f"{tasks[-1]} alone"), xlabel="examples seen", xscale="log")
+        axis.set(xlim=(6.4e3, longest))
+    axes[0].set_ylabel("held-out examples right (%)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure.suptitle(f"{problem}, transformer: what each task's accuracy does. {seeds} seeds, median and range")
+    return figure
+
+
+def lego(seeds=5):
+    """A chain of 6 variables: which hops become right, and when?"""
+    return hops("lego", 0.5, seeds)
+
+
+def code(seeds=5):
+    """Programs of 4 lines: which lines become right, and when?"""
+    return hops("code", 0.5, seeds)
+
+
 def numpy_step(n, width, batch):
     """The training step of iis.MLP on ParitySum(n, 5), written plainly in NumPy: a function to call."""
     rng = np.random.default_rng(0)
@@ -244,7 +284,7 @@ def speed(rounds=5):
     return figure
 
 
-FIGURES = (mixture, speed)
+FIGURES = (mixture, lego, code, speed)
 
 
 def main():
