@@ -265,7 +265,7 @@ def kernel(function, **options):
 
 
 def part(function):
-    """A kernel with a single caller, compiled as part of it: that saves time at the first start."""
+    """A kernel that is compiled as part of the one that calls it: that saves time at the first start."""
     return kernel(function, inline="always")
 
 
@@ -384,22 +384,23 @@ def adam(weights, gradient, mean, square, step, lr):
         weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + epsilon)
 
 
-def checked(problem, inputs, labels):
-    """Return a batch as the kernels take it, which do not check it: shapes, bits, labels.
+def checked_labels(problem, labels, size):
+    """Return labels as kernels take them, int64 (size, tasks). Raises ValueError for impossible ones."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (size, len(problem.tasks)):
+        raise ValueError(f"labels must be integers of the shape ({size}, {len(problem.tasks)})")
+    for column, classes in zip(labels.T, problem.classes):
+        if size and (column.min() < -1 or column.max() >= classes):
+            raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
+    return np.ascontiguousarray(labels, np.int64)
 
-    inputs uint64 (size, words) -> bits uint8 (size, 8 words); labels -> int64 (size, tasks).
-    Raises ValueError for what does not fit the problem.
-    """
-    inputs, labels = np.asarray(inputs), np.asarray(labels)
+
+def checked_bits(problem, inputs):
+    """Return inputs as kernels take them: uint64 (size, words) -> uint8 (size, 8 words)."""
+    inputs = np.asarray(inputs)
     if inputs.dtype != np.uint64 or inputs.shape[1:] != (problem.words,):
         raise ValueError(f"inputs must be uint64 of the shape (size, {problem.words})")
-    if labels.dtype.kind not in "iu" or labels.shape != (len(inputs), len(problem.tasks)):
-        raise ValueError(f"labels must be integers of the shape ({len(inputs)}, {len(problem.tasks)})")
-    for column, classes in zip(labels.T, problem.classes):
-        if len(column) and (column.min() < -1 or column.max() >= classes):
-            raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
-    bits = np.ascontiguousarray(inputs & problem.used, "<u8").view(np.uint8)
-    return bits, np.ascontiguousarray(labels, np.int64)
+    return np.ascontiguousarray(inputs & problem.used, "<u8").view(np.uint8)
 
 
 # The bilinear network
@@ -505,8 +506,9 @@ class Bilinear:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        (weights, gradients), examples = self._arrays(), checked(self.problem, inputs, labels)
-        loss = bilinear_loss_and_gradients(*examples, *weights.values(), *gradients.values())
+        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        weights, gradients = self._arrays()
+        loss = bilinear_loss_and_gradients(bits, labels, *weights.values(), *gradients.values())
         return loss, gradients | {"W": gradients["W"].T}
 
     def descend(self, inputs, labels, batch, lr=None):
@@ -515,19 +517,20 @@ class Bilinear:
         lr is 0.02 if not given, and less for batches so small, or inputs so long, that a step at
         that rate would overshoot.
         """
-        (weights, gradients), examples = self._arrays(), checked(self.problem, inputs, labels)
+        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        weights, gradients = self._arrays()
         lr = 0.02 * min(1, batch / 16, 16 * batch / self.problem.n) if lr is None else lr
         ratio = min(5, 5 * (5 / self.problem.k) ** 3)  # of the rates for v and W
         flat = weights.flat, gradients.flat
         arrays = *weights.values(), *gradients.values()
-        loss = bilinear_descend(*examples, batch, lr, ratio, *flat, *arrays)
+        loss = bilinear_descend(bits, labels, batch, lr, ratio, *flat, *arrays)
         for name, array in (weights | {"W": weights["W"].T}).items():
             self.params[name][:] = array
         return loss
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        bits, answers = checked(self.problem, inputs, np.zeros((len(inputs), 2), np.int64))
+        bits, answers = checked_bits(self.problem, inputs), np.zeros((len(inputs), 2), np.int64)
         columns, v, c = self._arrays()[0].values()
         P = np.empty((len(bits), len(v)), v.dtype)
         affine(bits, columns[:-1], columns[-1], P)
@@ -640,17 +643,19 @@ class MLP:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        weights, examples = Arrays(self.params), checked(self.problem, inputs, labels)
+        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        weights = Arrays(self.params)
         arrays = *weights.values(), *(gradients := weights.zeros()).values()
-        return mlp_loss_and_gradients(*examples, self.classes, *arrays), gradients
+        return mlp_loss_and_gradients(bits, labels, self.classes, *arrays), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        weights, examples = Arrays(self.params), checked(self.problem, inputs, labels)
+        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        weights = Arrays(self.params)
         arrays = *weights.values(), *(gradients := weights.zeros()).values()
         state = weights.flat, gradients.flat, self.mean, self.square
         lr = 0.002 if lr is None else lr
-        loss = mlp_descend(*examples, self.classes, batch, lr, self.steps, state, *arrays)
+        loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, state, *arrays)
         self.steps += -(-len(inputs) // batch)  # rounded up
         for name, array in weights.items():
             self.params[name][:] = array
@@ -658,8 +663,8 @@ class MLP:
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        every = np.zeros((len(inputs), len(self.classes)), np.int64)
-        (bits, asked), answers = checked(self.problem, inputs, every), every.copy()
+        bits, asked = checked_bits(self.problem, inputs), np.zeros((len(inputs), len(self.classes)), np.int64)
+        answers = asked.copy()
         W, b, V, c = Arrays(self.params).values()
         for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
             x, y = bits[start : start + 500], asked[start : start + 500]
@@ -694,8 +699,8 @@ def norm_forward(x, gain):
 
 @kernel
 def norm_backward(dy, x, scale, gain, dgain):
-    """Add to the gradient of gain; return that of x."""
-    dx, along = np.empty_like(x), np.zeros_like(scale)
+    """Write the gradient of gain into dgain; return that of x."""
+    dx, along = np.empty_like(x), np.zeros_like(scale)  # along: the part of dy that only stretches x
     width = x.dtype.type(len(x))
     for h in range(len(x)):
         for i in range(len(scale)):
@@ -705,7 +710,7 @@ def norm_backward(dy, x, scale, gain, dgain):
         for i in range(len(scale)):
             total += dy[h, i] * x[h, i] * scale[i]
             dx[h, i] = scale[i] * (dy[h, i] * gain[h] - along[i] * x[h, i])
-        dgain[h] += total
+        dgain[h] = total
     return dx
 
 
@@ -753,7 +758,7 @@ def attention_backward(dseen, qkv, attention):
     scale = qkv.dtype.type(1 / math.sqrt(d))
     for head in range(heads):
         for a in range(length):
-            mean = np.zeros(size, qkv.dtype)
+            mean = np.zeros(size, qkv.dtype)  # softmax's backward: attention (dscore - mean of dscore)
             for b in range(length):
                 for i in range(size):
                     dscore[b, i] = 0
@@ -799,6 +804,8 @@ class Transformer:
         """Draw the starting weights."""
         if not hasattr(problem, "fields"):
             raise ValueError("network transformer needs a problem of sequences, lego or code")
+        if len(set(problem.classes)) > 1:
+            raise ValueError("network transformer needs tasks with equally many answers")
         self.problem, self.classes, w = problem, np.array(problem.classes), self.width
         shapes = {"E": (w, sum(problem.fields))}
         block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,), "U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
@@ -816,19 +823,27 @@ class Transformer:
         self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
 
     def encode(self, inputs):
-        """Write the fields as columns of ones and zeros, (values, length, size), and name the places."""
-        size, length, _ = inputs.shape
-        ones = np.zeros((sum(self.problem.fields), length, size), self.params["c"].dtype)
-        for field, first in enumerate(np.cumsum([0, *self.problem.fields[:-1]])):
-            np.put_along_axis(ones, inputs[None, :, :, field].transpose(0, 2, 1) + first, 1, axis=0)
-        return ones, self.problem.places(inputs)
+        """Write the fields as columns with a 1 for each, (values, length, size); name the places."""
+        inputs, fields = np.asarray(inputs), self.problem.fields
+        if inputs.dtype.kind not in "iu" or inputs.shape[1:] != (self.problem.k, len(fields)):
+            raise ValueError(f"inputs must be integers of the shape (size, {self.problem.k}, {len(fields)})")
+        if ((inputs < 0) | (inputs >= fields)).any():
+            raise ValueError(f"inputs must be from 0 up and below {fields}")
+        onehot = np.zeros((sum(fields), *inputs.shape[1::-1]), self.params["c"].dtype)
+        for field, first in enumerate(np.cumsum([0, *fields[:-1]])):
+            np.put_along_axis(onehot, inputs[:, :, field].T[None] + first, 1, axis=0)
+        return onehot, self.problem.places(inputs)
 
-    def forward(self, p, ones, places):
+    @staticmethod
+    def _layer(arrays, layer):
+        return (arrays[f"{name}{layer}"] for name in "gAOhUbD")
+
+    def forward(self, weights, onehot, places):
         """Return the logits, (size, tasks classes), and what backward will need of each layer."""
-        _, length, size = ones.shape
-        x, kept = p["E"] @ ones.reshape(len(ones), -1), []  # (values, positions) -> (width, positions)
+        _, length, size = onehot.shape
+        x, kept = weights["E"] @ onehot.reshape(len(onehot), -1), []  # -> (width, positions)
         for layer in range(self.layers):
-            g, A, O, h, U, b, D = (p[f"{name}{layer}"] for name in "gAOhUbD")
+            g, A, O, h, U, b, D = self._layer(weights, layer)
             y, scale = norm_forward(x, g)
             qkv = (A @ y).reshape(-1, length, size)  # -> (3 width, length, size)
             seen, attention = attention_forward(qkv, self.heads)
@@ -838,67 +853,68 @@ class Transformer:
             hidden = np.maximum(U @ y2 + b[:, None], 0)  # -> (2 width, positions)
             kept.append((x, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
             x = z + D @ hidden
-        read = (places * size + np.arange(size)[:, None]).ravel()
-        x = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
-        y, scale = norm_forward(x, p["g"])
-        logits = (p["H"] @ y + p["c"][:, None]).T.reshape(size, -1)  # -> (size, tasks classes)
-        return logits, (kept, x, y, scale, read)
+        read = (places * size + np.arange(size)[:, None]).ravel()  # columns, by example and task
+        last = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
+        y, scale = norm_forward(last, weights["g"])
+        logits = (weights["H"] @ y + weights["c"][:, None]).T.reshape(size, -1)  # -> (size, tasks classes)
+        return logits, (kept, last, y, scale, read)
 
-    def backward(self, p, d, ones, dlogits, state):
-        """Write the gradients into d, zeros so far, going back through forward's lines."""
-        kept, x, y, scale, read = state
+    def backward(self, weights, gradients, onehot, dlogits, state):
+        """Write the gradients, going back through forward's lines."""
+        kept, last, y, scale, read = state
+        _, length, size = onehot.shape
         dlogits = dlogits.reshape(len(read), -1).T
-        d["H"][:], d["c"][:] = dlogits @ y.T, dlogits.sum(axis=1)
-        dx = np.zeros((self.width, ones[0].size), x.dtype)
-        dx[:, read] = norm_backward(p["H"].T @ dlogits, x, scale, p["g"], d["g"])
+        gradients["H"][:], gradients["c"][:] = dlogits @ y.T, dlogits.sum(axis=1)
+        dx = np.zeros((self.width, length * size), last.dtype)
+        dx[:, read] = norm_backward(weights["H"].T @ dlogits, last, scale, weights["g"], gradients["g"])
         for layer in reversed(range(self.layers)):
-            g, A, O, h, U, b, D = (p[f"{name}{layer}"] for name in "gAOhUbD")
-            dg, dA, dO, dh, dU, db, dD = (d[f"{name}{layer}"] for name in "gAOhUbD")
+            g, A, O, h, U, b, D = self._layer(weights, layer)
+            dg, dA, dO, dh, dU, db, dD = self._layer(gradients, layer)
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
             dD[:] = dx @ hidden.T
             dhidden = (D.T @ dx) * (hidden > 0)
             dU[:], db[:] = dhidden @ y2.T, dhidden.sum(axis=1)
             dx += norm_backward(U.T @ dhidden, z, scale2, h, dh)
             dO[:] = dx @ seen.T
-            dqkv = attention_backward((O.T @ dx).reshape(-1, *qkv.shape[1:]), qkv, attention)
+            dqkv = attention_backward((O.T @ dx).reshape(-1, length, size), qkv, attention)
             dqkv = dqkv.reshape(len(A), -1)
             dA[:] = dqkv @ y.T
             dx += norm_backward(A.T @ dqkv, x, scale, g, dg)
-        d["E"][:] = dx @ ones.reshape(len(ones), -1).T
+        gradients["E"][:] = dx @ onehot.reshape(len(onehot), -1).T
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        (ones, places), labels = self.encode(inputs), np.ascontiguousarray(labels, np.int64)
+        (onehot, places), labels = self.encode(inputs), checked_labels(self.problem, labels, len(inputs))
         gradients = Arrays(self.params).zeros()
-        logits, state = self.forward(self.params, ones, places)
+        logits, state = self.forward(self.params, onehot, places)
         loss = cross_entropy(logits, labels, self.classes)  # which turns logits into its gradient
-        self.backward(self.params, gradients, ones, logits, state)
+        self.backward(self.params, gradients, onehot, logits, state)
         return loss, gradients
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        weights, (ones, places), total = Arrays(self.params), self.encode(inputs), 0.0
+        (onehot, places), labels = self.encode(inputs), checked_labels(self.problem, labels, len(inputs))
+        weights, total, lr = Arrays(self.params), 0.0, 0.002 if lr is None else lr
         gradients = weights.zeros()
         for start in range(0, len(inputs), batch):
-            x = np.ascontiguousarray(ones[:, :, start : start + batch])
-            gradients.flat.fill(0)
+            x = np.ascontiguousarray(onehot[:, :, start : start + batch])
             logits, state = self.forward(weights, x, places[start : start + batch])
             total += len(logits) * cross_entropy(logits, labels[start : start + batch], self.classes)
             self.backward(weights, gradients, x, logits, state)
             self.steps += 1
-            rate = 0.002 if lr is None else lr
-            adam(weights.flat, gradients.flat, self.mean, self.square, self.steps, rate)
+            adam(weights.flat, gradients.flat, self.mean, self.square, self.steps, lr)
         for name, array in weights.items():
             self.params[name][:] = array
         return total
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        answers = []
+        answers = np.zeros((len(inputs), len(self.classes)), np.int64)
         for start in range(0, len(inputs), 500):
             logits, _ = self.forward(self.params, *self.encode(inputs[start : start + 500]))
-            answers.append(logits.reshape(len(logits), len(self.classes), -1).argmax(axis=2))
-        return np.concatenate(answers)
+            logits = logits.reshape(len(logits), len(self.classes), -1)  # -> (500, tasks, classes)
+            answers[start : start + 500] = logits.argmax(axis=2)
+        return answers
 
 
 # --------------------------------------------------------------------------------------------------
@@ -1084,7 +1100,8 @@ class Screen:
                 tasks = list(record["accuracy"])
         rows = [("network", "what the data asks", *tasks, "learned", "examples", "time")]
         for (network, supervision), runs in groups.items():
-            share, helper = 100 * (runs[0]["p"] or 0), tasks[0] if len(tasks) == 2 else "an earlier one"
+            share = 100 * (runs[0]["p"] or 0) * (len(tasks) > 1)
+            helper = tasks[0] if len(tasks) == 2 else "an earlier one"
             asks = {
                 "target": f"{tasks[-1]} only (control)",
                 "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helper}",
@@ -1134,7 +1151,7 @@ def parse(argv):
         "p": (0.2, (0, 1), "multi-task: share of the examples that ask the helper question"),
         "n": (50, (1,), "parity: bits of an example"),
         "k": (None, (1,), "hidden bits (5), variables of lego (6), lines of code (4)"),
-        "modulus": (5, (2,), "code: what it computes modulo"),
+        "modulus": (5, (2, 100), "code: what it computes modulo"),
         "width": (None, (1,), "hidden units of the mlp (128), width of the transformer (32)"),
         "layers": (None, (1,), "layers of the transformer (lego 3, code 6)"),
         "heads": (2, (1,), "attention heads of each layer"),
@@ -1143,7 +1160,7 @@ def parse(argv):
         "lr": (None, (0,), "learning rate (bilinear 0.02, else 0.002)"),
         "seed": (0, (0,), "decides the hidden bits, the starting weights and the examples"),
         "seeds": (1, (1, 1_000_000), "repeat with so many seeds, counted up from --seed"),
-        "show": (0, (0,), "print so many examples, and in the end what was answered"),
+        "show": (0, (0, 10_000), "print so many examples, and in the end what was answered (not with --json)"),
     }
     for name, (default, _, text) in numbers.items():
         text += "" if default is None else f" ({default})"

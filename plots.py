@@ -119,7 +119,7 @@ def hops(problem, p, seeds):
         axis.set(xlim=(6.4e3, longest))
     axes[0].set_ylabel("held-out examples right (%)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle(f"{problem}, transformer: what each task's accuracy does. {seeds} seeds, median and range")
+    figure.suptitle(f"{problem.capitalize()}: when each question is answered right. {seeds} seeds, median and range")
     return figure
 
 
@@ -187,6 +187,47 @@ def torch_step(n, width, batch):
         logits = network(2 * bits.float() - 1)
         loss = entropy(logits[:, :6], torch.where(asks_sum, sums, -1))
         loss = (loss + entropy(logits[:, 6:], torch.where(asks_sum, -1, sums % 2))) / batch
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    return step
+
+
+def torch_transformer_step(problem, width, layers, heads, batch):
+    """The training step of iis.Transformer in PyTorch, eager, on one batch over and over."""
+    import torch
+    from torch.nn import functional as F
+
+    def matrix(*shape):
+        return torch.nn.Parameter(torch.randn(*shape) / shape[1] ** 0.5)
+
+    def gain():
+        return torch.nn.Parameter(torch.ones(width))
+
+    inputs, labels = problem.sample(np.random.default_rng(0), batch)
+    size, length, fields = inputs.shape
+    firsts = np.cumsum([0, *problem.fields[:-1]])
+    tokens, places = torch.tensor(inputs + firsts).reshape(-1, fields), torch.tensor(problem.places(inputs))
+    labels, classes = torch.tensor(labels).reshape(-1), problem.classes[0]
+    E, H, c, g = matrix(sum(problem.fields), width), matrix(classes, width), torch.nn.Parameter(torch.zeros(classes)), gain()
+    blocks = [
+        (gain(), matrix(3 * width, width), matrix(width, width), gain(), matrix(2 * width, width),
+         torch.nn.Parameter(torch.zeros(2 * width)), matrix(width, 2 * width))
+        for _ in range(layers)
+    ]
+    adam = torch.optim.Adam([E, H, c, g, *(array for block in blocks for array in block)], lr=0.002)
+
+    def step():
+        x = F.embedding_bag(tokens, E, mode="sum").view(size, length, width)
+        for g1, A, O, g2, U, b, D in blocks:
+            qkv = F.linear(F.rms_norm(x, (width,), g1), A).view(size, length, 3, heads, -1)
+            seen = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4))
+            x = x + F.linear(seen.transpose(1, 2).reshape(size, length, width), O)
+            x = x + F.linear(F.relu(F.linear(F.rms_norm(x, (width,), g2), U, b)), D)
+        x = x.gather(1, places[:, :, None].expand(-1, -1, width))
+        logits = F.linear(F.rms_norm(x, (width,), g), H, c)
+        loss = F.cross_entropy(logits.view(-1, classes), labels, reduction="sum") / size
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -268,6 +309,22 @@ def speed(rounds=5):
     perfect = sum(run.history[-1]["accuracy"]["parity"] == 1 for run in runs)
     print(f"parity alone, 3 of 20 bits, width 64, 6,400 examples: all of 10,000 right on {perfect} of 10 seeds,", end=" ")
     print(f"median {1000 * np.median([run.seconds for run in runs]):.1f} ms")
+
+    for name, problem, layers in (("lego", iis.Lego(6), 3), ("code", iis.Code(4, 5), 6)):
+        if len(names) == 3:
+            break
+        network, rng, ratios = iis.Transformer(32, layers, 2), np.random.default_rng(0), []
+        network.init(problem, rng)
+        examples, eager = problem.sample(rng, 6400), torch_transformer_step(problem, 32, layers, 2, 64)
+        network.descend(*examples, 64)
+        for _ in range(rounds):
+            ours, theirs = seconds_per_step(lambda: network.descend(*examples, 64)) / 100, []
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                theirs.append(seconds_per_step(eager))
+            ratios.append(min(theirs) / ours)
+        print(f"transformer on {name}, width 32, {layers} layers, batch 64: {1e3 * ours:.2f} ms a step,", end=" ")
+        print(f"PyTorch {np.median(ratios):.1f} x as long")
 
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
     for axis, (label, settings) in zip(axes, series.items()):

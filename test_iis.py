@@ -139,6 +139,21 @@ def test_executing_a_program_gives_the_labels(k, modulus):
     assert (problem.places(inputs) == np.arange(k)).all() and set(labels.ravel()) == set(range(modulus))
 
 
+def test_sequences_that_do_not_fit_are_refused():
+    problem, network = iis.Code(4, 5), iis.Transformer(8, 1, 2)
+    network.init(problem, np.random.default_rng(0))
+    inputs, labels = problem.sample(np.random.default_rng(0), 6)
+    for bad_labels in (labels[:3], labels[:, :2], labels + 5, labels - 7, labels + 0.7):
+        for call in (network.loss_and_gradients, lambda *batch: network.descend(*batch, 3)):
+            with pytest.raises(ValueError, match="labels must be"):
+                call(inputs, bad_labels)
+    for bad_inputs in (inputs[:, :3], inputs[:, :, :3], inputs - 1, inputs + 5, inputs / 2):
+        for call in (lambda x: network.loss_and_gradients(x, labels), network.predict):
+            with pytest.raises(ValueError, match="inputs must be"):
+                call(bad_inputs)
+    assert network.predict(inputs[:0]).shape == (0, 4)
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
@@ -150,6 +165,7 @@ def test_executing_a_program_gives_the_labels(k, modulus):
         (lambda: iis.train(iis.Lego(3), iis.MLP()), "network mlp needs a problem of bits"),
         (lambda: iis.train(iis.Lego(3), iis.Bilinear()), "network bilinear knows the tasks"),
         (lambda: iis.train(iis.ParitySum(), iis.Transformer()), "network transformer needs a problem of seq"),
+        (lambda: iis.train(iis.Lego(2), iis.Transformer(), "target", p=2), "p must be a number from 0 to 1"),
     ],
 )
 def test_sizes_and_problems_that_do_not_fit_are_refused(make, words):
