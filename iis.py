@@ -10,6 +10,8 @@ although nobody tells it that one question helps with the other.
 
     python iis.py --p 0.2 --n 50 --k 5
 
+Then the same with a transformer, on chains of reasoning (--problem lego) and programs (--problem code).
+
 A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its
 abstract and its public reviews. The file reads from top to bottom: problems, supervision, networks,
 training, many runs, the command line. Letters are the paper's: n bits, k of them hidden, p the share
@@ -84,7 +86,10 @@ class ParitySum:
         rng = np.random.default_rng(number("seed", seed, 0, whole=True))
         self.support = np.sort(rng.choice(self.n, self.k, replace=False))
         self.words = -(-self.n // 64)  # 64 bits each, rounded up
-        self.used, self.mask = np.full(self.words, 2**64 - 1, np.uint64), np.zeros(self.words, np.uint64)
+        self.used, self.mask = (
+            np.full(self.words, 2**64 - 1, np.uint64),
+            np.zeros(self.words, np.uint64),
+        )
         self.used[-1] >>= np.uint64(64 * self.words - self.n)  # the last word's spare bits stay 0
         for i in self.support:
             self.mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
@@ -148,7 +153,9 @@ class Lego:
     def show(self, example):
         """Write one example, int64 (k, 3), as a sentence."""
         letters = "abcdefghijklmnopqrstuvwxyz"[: self.k] + "1"
-        return "; ".join(f"{letters[name]} = {'-+'[sign]}{letters[source]}" for name, sign, source in example)
+        return "; ".join(
+            f"{letters[name]} = {'-+'[sign]}{letters[source]}" for name, sign, source in example
+        )
 
     def describe(self):
         """Explain the questions."""
@@ -506,7 +513,10 @@ class Bilinear:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        bits, labels = (
+            checked_bits(self.problem, inputs),
+            checked_labels(self.problem, labels, len(inputs)),
+        )
         weights, gradients = self._arrays()
         loss = bilinear_loss_and_gradients(bits, labels, *weights.values(), *gradients.values())
         return loss, gradients | {"W": gradients["W"].T}
@@ -517,7 +527,10 @@ class Bilinear:
         lr is 0.02 if not given, and less for batches so small, or inputs so long, that a step at
         that rate would overshoot.
         """
-        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        bits, labels = (
+            checked_bits(self.problem, inputs),
+            checked_labels(self.problem, labels, len(inputs)),
+        )
         weights, gradients = self._arrays()
         lr = 0.02 * min(1, batch / 16, 16 * batch / self.problem.n) if lr is None else lr
         ratio = min(5, 5 * (5 / self.problem.k) ** 3)  # of the rates for v and W
@@ -643,14 +656,20 @@ class MLP:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        bits, labels = (
+            checked_bits(self.problem, inputs),
+            checked_labels(self.problem, labels, len(inputs)),
+        )
         weights = Arrays(self.params)
         arrays = *weights.values(), *(gradients := weights.zeros()).values()
         return mlp_loss_and_gradients(bits, labels, self.classes, *arrays), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        bits, labels = checked_bits(self.problem, inputs), checked_labels(self.problem, labels, len(inputs))
+        bits, labels = (
+            checked_bits(self.problem, inputs),
+            checked_labels(self.problem, labels, len(inputs)),
+        )
         weights = Arrays(self.params)
         arrays = *weights.values(), *(gradients := weights.zeros()).values()
         state = weights.flat, gradients.flat, self.mean, self.square
@@ -663,7 +682,10 @@ class MLP:
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        bits, asked = checked_bits(self.problem, inputs), np.zeros((len(inputs), len(self.classes)), np.int64)
+        bits, asked = (
+            checked_bits(self.problem, inputs),
+            np.zeros((len(inputs), len(self.classes)), np.int64),
+        )
         answers = asked.copy()
         W, b, V, c = Arrays(self.params).values()
         for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
@@ -808,7 +830,15 @@ class Transformer:
             raise ValueError("network transformer needs tasks with equally many answers")
         self.problem, self.classes, w = problem, np.array(problem.classes), self.width
         shapes = {"E": (w, sum(problem.fields))}
-        block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,), "U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
+        block = {
+            "g": (w,),
+            "A": (3 * w, w),
+            "O": (w, w),
+            "h": (w,),
+            "U": (2 * w, w),
+            "b": (2 * w,),
+            "D": (w, 2 * w),
+        }
         for layer in range(self.layers):
             shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
         shapes |= {"g": (w,), "H": (problem.classes[0], w), "c": problem.classes[:1]}
@@ -826,7 +856,9 @@ class Transformer:
         """Write the fields as columns with a 1 for each, (values, length, size); name the places."""
         inputs, fields = np.asarray(inputs), self.problem.fields
         if inputs.dtype.kind not in "iu" or inputs.shape[1:] != (self.problem.k, len(fields)):
-            raise ValueError(f"inputs must be integers of the shape (size, {self.problem.k}, {len(fields)})")
+            raise ValueError(
+                f"inputs must be integers of the shape (size, {self.problem.k}, {len(fields)})"
+            )
         if ((inputs < 0) | (inputs >= fields)).any():
             raise ValueError(f"inputs must be from 0 up and below {fields}")
         onehot = np.zeros((sum(fields), *inputs.shape[1::-1]), self.params["c"].dtype)
@@ -856,7 +888,9 @@ class Transformer:
         read = (places * size + np.arange(size)[:, None]).ravel()  # columns, by example and task
         last = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
         y, scale = norm_forward(last, weights["g"])
-        logits = (weights["H"] @ y + weights["c"][:, None]).T.reshape(size, -1)  # -> (size, tasks classes)
+        logits = (weights["H"] @ y + weights["c"][:, None]).T.reshape(
+            size, -1
+        )  # -> (size, tasks classes)
         return logits, (kept, last, y, scale, read)
 
     def backward(self, weights, gradients, onehot, dlogits, state):
@@ -884,7 +918,10 @@ class Transformer:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        (onehot, places), labels = self.encode(inputs), checked_labels(self.problem, labels, len(inputs))
+        (onehot, places), labels = (
+            self.encode(inputs),
+            checked_labels(self.problem, labels, len(inputs)),
+        )
         gradients = Arrays(self.params).zeros()
         logits, state = self.forward(self.params, onehot, places)
         loss = cross_entropy(logits, labels, self.classes)  # which turns logits into its gradient
@@ -893,7 +930,10 @@ class Transformer:
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        (onehot, places), labels = self.encode(inputs), checked_labels(self.problem, labels, len(inputs))
+        (onehot, places), labels = (
+            self.encode(inputs),
+            checked_labels(self.problem, labels, len(inputs)),
+        )
         weights, total, lr = Arrays(self.params), 0.0, 0.002 if lr is None else lr
         gradients = weights.zeros()
         for start in range(0, len(inputs), batch):
@@ -946,8 +986,19 @@ class Run:
     history: list = field(default_factory=list)
 
 
-def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000, batch=64, seed=0,
-          stop_when_solved=True, lr=None, dtype=np.float32, report=None):
+def train(
+    problem,
+    network,
+    supervision="multi-task",
+    p=0.2,
+    examples=1_000_000,
+    batch=64,
+    seed=0,
+    stop_when_solved=True,
+    lr=None,
+    dtype=np.float32,
+    report=None,
+):
     """Train the network from scratch, on fresh examples all the way, and return the Run.
 
     It is evaluated every 6,400 examples, later when their number has grown by a sixteenth. The
@@ -987,12 +1038,14 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
         run.seconds = time.perf_counter() - began
         if right[-1] >= 0.99 and run.solved_at is None:
             run.solved_at = run.examples
-        run.history.append({
-            "examples": run.examples,
-            "seconds": run.seconds,
-            "loss": loss / (run.examples - before),
-            "accuracy": dict(zip(problem.tasks, right.tolist())),
-        })
+        run.history.append(
+            {
+                "examples": run.examples,
+                "seconds": run.seconds,
+                "loss": loss / (run.examples - before),
+                "accuracy": dict(zip(problem.tasks, right.tolist())),
+            }
+        )
         if report:
             report(run)
     return run
@@ -1141,7 +1194,11 @@ def parse(argv):
     )
     choices = {
         "problem": ("parity", NETWORKS, "what is asked"),
-        "network": ("all", ("bilinear", "mlp", "transformer", "all"), "who learns, all meaning who can"),
+        "network": (
+            "all",
+            ("bilinear", "mlp", "transformer", "all"),
+            "who learns, all meaning who can",
+        ),
         "supervision": (None, SUPERVISIONS, "labels in the data"),
     }
     for name, (default, names, text) in choices.items():
@@ -1160,12 +1217,18 @@ def parse(argv):
         "lr": (None, (0,), "learning rate (bilinear 0.02, else 0.002)"),
         "seed": (0, (0,), "decides the hidden bits, the starting weights and the examples"),
         "seeds": (1, (1, 1_000_000), "repeat with so many seeds, counted up from --seed"),
-        "show": (0, (0, 10_000), "print so many examples, and in the end what was answered (not with --json)"),
+        "show": (
+            0,
+            (0, 10_000),
+            "print so many examples, and in the end what was answered (not with --json)",
+        ),
     }
     for name, (default, _, text) in numbers.items():
         text += "" if default is None else f" ({default})"
         parser.add_argument(f"--{name}", default=default, metavar="X", help=text)
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line, nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object a line, nothing else"
+    )
     args = parser.parse_args(argv)
     for name, (_, bounds, _) in numbers.items():
         value = getattr(args, name)
@@ -1248,9 +1311,15 @@ def command(args, screen, configs):
         train_all(again)
     if args.show and not args.json:
         screen.say("What was answered:")
-        show(lambda example, truth: [f"truth: {worded(truth)}"] + [
-            f"{' '.join(name)}: {worded(network.predict(example[None])[0])}" for name, network in networks.items()
-        ])
+        show(
+            lambda example, truth: (
+                [f"truth: {worded(truth)}"]
+                + [
+                    f"{' '.join(name)}: {worded(network.predict(example[None])[0])}"
+                    for name, network in networks.items()
+                ]
+            )
+        )
         screen.say("")
     return failures
 

@@ -18,15 +18,17 @@ import numpy as np
 
 import iis
 
-plt.rcParams.update({
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 110,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-})
+plt.rcParams.update(
+    {
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 110,
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+    }
+)
 
 
 def run_all(configs, key):
@@ -35,7 +37,9 @@ def run_all(configs, key):
     for done, (config, run) in enumerate(iis.sweep(configs), 1):
         runs[key(config)].append(run)
         if sys.stderr.isatty():
-            print(f"\r{done} of {len(configs)} runs", end="\n" * (done == len(configs)), file=sys.stderr)
+            print(
+                f"\r{done} of {len(configs)} runs", end="\n" * (done == len(configs)), file=sys.stderr
+            )
     return runs
 
 
@@ -59,7 +63,9 @@ def mixture(seeds=5):
     runs = run_all(
         [
             common | {"network": network, "p": p, "seed": seed}
-            for p in shares for network in iis.NETWORKS for seed in range(seeds)
+            for p in shares
+            for network in iis.NETWORKS
+            for seed in range(seeds)
         ],
         lambda config: (config["network"], config["p"]),
     )
@@ -89,7 +95,9 @@ def mixture(seeds=5):
     axes[1, 1].set_xlabel("examples seen")
     axes[1, 2].set_xlabel("p, the share of examples that ask the sum")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), title="p", loc="outside right center")
-    figure.suptitle(f"Parity of 5 hidden bits out of 50, mixed with their sum. {seeds} seeds: median and range, or a dot each")
+    figure.suptitle(
+        f"Parity of 5 hidden bits out of 50, mixed with their sum. {seeds} seeds: median and range, or a dot each"
+    )
     return figure
 
 
@@ -114,12 +122,17 @@ def hops(problem, p, seeds):
             examples, middle, low, high = curves(runs[kind], task)
             axis.plot(examples, middle, color=colour, label=task, linewidth=1 + i / len(tasks))
             axis.fill_between(examples, low, high, color=colour, alpha=0.15, linewidth=0)
-        title = {"multi-task": f"one label: {100 * p:g} % ask an earlier one", "multi-label": "all labels"}
+        title = {
+            "multi-task": f"one label: {100 * p:g} % ask an earlier one",
+            "multi-label": "all labels",
+        }
         axis.set(title=title.get(kind, f"{tasks[-1]} alone"), xlabel="examples seen", xscale="log")
         axis.set(xlim=(6.4e3, longest))
     axes[0].set_ylabel("held-out examples right (%)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle(f"{problem.capitalize()}: when each question is answered right. {seeds} seeds, median and range")
+    figure.suptitle(
+        f"{problem.capitalize()}: when each question is answered right. {seeds} seeds, median and range"
+    )
     return figure
 
 
@@ -208,12 +221,27 @@ def torch_transformer_step(problem, width, layers, heads, batch):
     inputs, labels = problem.sample(np.random.default_rng(0), batch)
     size, length, fields = inputs.shape
     firsts = np.cumsum([0, *problem.fields[:-1]])
-    tokens, places = torch.tensor(inputs + firsts).reshape(-1, fields), torch.tensor(problem.places(inputs))
+    tokens, places = (
+        torch.tensor(inputs + firsts).reshape(-1, fields),
+        torch.tensor(problem.places(inputs)),
+    )
     labels, classes = torch.tensor(labels).reshape(-1), problem.classes[0]
-    E, H, c, g = matrix(sum(problem.fields), width), matrix(classes, width), torch.nn.Parameter(torch.zeros(classes)), gain()
+    E, H, c, g = (
+        matrix(sum(problem.fields), width),
+        matrix(classes, width),
+        torch.nn.Parameter(torch.zeros(classes)),
+        gain(),
+    )
     blocks = [
-        (gain(), matrix(3 * width, width), matrix(width, width), gain(), matrix(2 * width, width),
-         torch.nn.Parameter(torch.zeros(2 * width)), matrix(width, 2 * width))
+        (
+            gain(),
+            matrix(3 * width, width),
+            matrix(width, width),
+            gain(),
+            matrix(2 * width, width),
+            torch.nn.Parameter(torch.zeros(2 * width)),
+            matrix(width, 2 * width),
+        )
         for _ in range(layers)
     ]
     adam = torch.optim.Adam([E, H, c, g, *(array for block in blocks for array in block)], lr=0.002)
@@ -278,7 +306,9 @@ def speed(rounds=5):
         import torch
 
     def measure(setting):
-        train, bare, plain, eager = (f(*setting) for f in (whole_training, products, numpy_step, torch_step))
+        train, bare, plain, eager = (
+            f(*setting) for f in (whole_training, products, numpy_step, torch_step)
+        )
         results = []
         for _ in range(rounds):  # all of them in turn, so that a slow moment hits all alike
             row = [train(), seconds_per_step(bare), seconds_per_step(plain)]
@@ -289,7 +319,9 @@ def speed(rounds=5):
         return np.median(results, axis=0)
 
     times = {setting: measure(setting) for setting in dict.fromkeys(sum(series.values(), []))}
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {iis.numba.__version__}"
+    versions = (
+        f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {iis.numba.__version__}"
+    )
     versions += f", PyTorch {torch.__version__}" if len(names) > 3 else ""
     print(f"{platform.machine()}, {os.cpu_count()} cores; {versions}; NumPy on 1 thread")
     print("microseconds per step, median of", rounds, "\n")
@@ -305,9 +337,14 @@ def speed(rounds=5):
     growth = times[1000, 128, 64][0] / times[50, 128, 64][0]
     print(f"iis.train, n 1,000 against n 50: {growth:.1f} x as long")
     settings = {"lr": 0.02, "batch": 32, "examples": 6_400, "stop_when_solved": False}
-    runs = [iis.train(iis.ParitySum(20, 3, s), iis.MLP(64), "target", seed=s, **settings) for s in range(10)]
+    runs = [
+        iis.train(iis.ParitySum(20, 3, s), iis.MLP(64), "target", seed=s, **settings) for s in range(10)
+    ]
     perfect = sum(run.history[-1]["accuracy"]["parity"] == 1 for run in runs)
-    print(f"parity alone, 3 of 20 bits, width 64, 6,400 examples: all of 10,000 right on {perfect} of 10 seeds,", end=" ")
+    print(
+        f"parity alone, 3 of 20 bits, width 64, 6,400 examples: all of 10,000 right on {perfect} of 10 seeds,",
+        end=" ",
+    )
     print(f"median {1000 * np.median([run.seconds for run in runs]):.1f} ms")
 
     for name, problem, layers in (("lego", iis.Lego(6), 3), ("code", iis.Code(4, 5), 6)):
@@ -323,7 +360,10 @@ def speed(rounds=5):
                 torch.set_num_threads(threads)
                 theirs.append(seconds_per_step(eager))
             ratios.append(min(theirs) / ours)
-        print(f"transformer on {name}, width 32, {layers} layers, batch 64: {1e3 * ours:.2f} ms a step,", end=" ")
+        print(
+            f"transformer on {name}, width 32, {layers} layers, batch 64: {1e3 * ours:.2f} ms a step,",
+            end=" ",
+        )
         print(f"PyTorch {np.median(ratios):.1f} x as long")
 
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
@@ -337,7 +377,9 @@ def speed(rounds=5):
         axis.minorticks_off()
     axes[0].set_ylabel("time of a training step\nper example (µs)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle(f"Elsewhere n = 50, width 128, batch 64. {os.cpu_count()} cores, median of {rounds} rounds")
+    figure.suptitle(
+        f"Elsewhere n = 50, width 128, batch 64. {os.cpu_count()} cores, median of {rounds} rounds"
+    )
     return figure
 
 
@@ -349,7 +391,9 @@ def main():
     names = [figure.__name__ for figure in FIGURES]
     parser.add_argument("name", choices=names, help="which figure: " + ", ".join(names))
     parser.add_argument("--seeds", type=int, default=5, help="seeds, or rounds of speed (5)")
-    parser.add_argument("--folder", type=Path, default=Path("figures"), help="where to save it (figures)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("figures"), help="where to save it (figures)"
+    )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / f"{args.name}.png"

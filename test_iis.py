@@ -164,8 +164,14 @@ def test_sequences_that_do_not_fit_are_refused():
         (lambda: iis.Transformer(layers=0), "layers must be a whole number of at least 1, not 0"),
         (lambda: iis.train(iis.Lego(3), iis.MLP()), "network mlp needs a problem of bits"),
         (lambda: iis.train(iis.Lego(3), iis.Bilinear()), "network bilinear knows the tasks"),
-        (lambda: iis.train(iis.ParitySum(), iis.Transformer()), "network transformer needs a problem of seq"),
-        (lambda: iis.train(iis.Lego(2), iis.Transformer(), "target", p=2), "p must be a number from 0 to 1"),
+        (
+            lambda: iis.train(iis.ParitySum(), iis.Transformer()),
+            "network transformer needs a problem of seq",
+        ),
+        (
+            lambda: iis.train(iis.Lego(2), iis.Transformer(), "target", p=2),
+            "p must be a number from 0 to 1",
+        ),
     ],
 )
 def test_sizes_and_problems_that_do_not_fit_are_refused(make, words):
@@ -210,12 +216,18 @@ def test_unknown_supervision_is_refused():
 # 3. Networks
 
 
-@pytest.mark.parametrize("rows, inner, width", [(1, 1, 1), (3, 4, 2), (64, 50, 128), (9, 65, 5), (70, 131, 33)])
+@pytest.mark.parametrize(
+    "rows, inner, width", [(1, 1, 1), (3, 4, 2), (64, 50, 128), (9, 65, 5), (70, 131, 33)]
+)
 def test_products_with_bits_equal_numpy(rows, inner, width):
     rng = np.random.default_rng(0)
     inputs, _ = iis.ParitySum(inner, 1).sample(rng, rows)
     S, bits = signs(inputs, inner), inputs.view(np.uint8)
-    M, b, N = rng.standard_normal((inner, width)), rng.standard_normal(width), rng.standard_normal((rows, width))
+    M, b, N = (
+        rng.standard_normal((inner, width)),
+        rng.standard_normal(width),
+        rng.standard_normal((rows, width)),
+    )
     out, back = np.empty((rows, width)), np.empty((inner, width))
     iis.affine(bits, M, b, out)
     assert np.allclose(out, S @ M + b, rtol=0, atol=1e-12)
@@ -225,7 +237,11 @@ def test_products_with_bits_equal_numpy(rows, inner, width):
 
 @pytest.mark.parametrize(
     "network, problem",
-    [(network, iis.ParitySum(n, k)) for network in (iis.Bilinear(), iis.MLP(9)) for n, k in ((10, 3), (70, 4), (64, 64))]
+    [
+        (network, iis.ParitySum(n, k))
+        for network in (iis.Bilinear(), iis.MLP(9))
+        for n, k in ((10, 3), (70, 4), (64, 64))
+    ]
     + [(iis.Transformer(8, 2, 2), iis.Lego(3)), (iis.Transformer(6, 1, 3), iis.Code(4, 3))],
     ids=lambda value: type(value).__name__,
 )
@@ -386,11 +402,16 @@ def test_the_mlp_learns_at_every_share_of_helper_questions():
 
 def test_multi_label_and_many_bits_are_learned():
     jobs = [(iis.MLP(), {"supervision": "multi-label", "seed": 0}), (iis.MLP(), {"n": 128, "seed": 0})]
-    jobs += [(iis.Bilinear(), {"supervision": "multi-label", "seed": 0}), (iis.Bilinear(), {"n": 128, "seed": 0})]
+    jobs += [
+        (iis.Bilinear(), {"supervision": "multi-label", "seed": 0}),
+        (iis.Bilinear(), {"n": 128, "seed": 0}),
+    ]
     assert None not in in_parallel(solved_at, jobs)
 
 
-@pytest.mark.parametrize("problem", [iis.Lego(3), iis.Code(2, 3)], ids=lambda problem: type(problem).__name__)
+@pytest.mark.parametrize(
+    "problem", [iis.Lego(3), iis.Code(2, 3)], ids=lambda problem: type(problem).__name__
+)
 def test_the_transformer_learns_short_sequences_from_all_labels(problem):
     run = iis.train(problem, iis.Transformer(), "multi-label", examples=150_000)
     assert run.solved_at and min(run.history[-1]["accuracy"].values()) > 0.98
@@ -412,7 +433,16 @@ for problem, network in ((iis.ParitySum(seed=3), iis.Bilinear()), (iis.ParitySum
     outputs = [subprocess.check_output([sys.executable, "-c", code], cwd=HERE) for _ in range(2)]
     assert outputs[0] == outputs[1]
     histories = [json.loads(line) for line in outputs[0].splitlines()]
-    assert [record["examples"] for record in histories[0]] == [6400, 12800, 19200, 25600, 32000, 38400, 44800, 50000]
+    assert [record["examples"] for record in histories[0]] == [
+        6400,
+        12800,
+        19200,
+        25600,
+        32000,
+        38400,
+        44800,
+        50000,
+    ]
     other = iis.train(iis.ParitySum(seed=3), iis.MLP(), seed=4, examples=6400)
     assert other.history[0]["loss"] != histories[1][0]["loss"]
 
@@ -462,20 +492,29 @@ def test_bilinear_does_not_diverge_by_itself():
 
 def test_a_sweep_yields_every_configuration_with_its_run():
     common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 20_000, "p": 0.5}
-    configs = [common | {"network": network, "seed": s} for network in iis.NETWORKS["parity"] for s in range(3)]
+    configs = [
+        common | {"network": network, "seed": s} for network in iis.NETWORKS["parity"] for s in range(3)
+    ]
     heard = []
     results = list(iis.sweep(configs, lambda config, run: heard.append(config)))
     assert sorted(map(str, configs)) == sorted(str(config) for config, _ in results)
     for config, run in results:
         problem, network = iis.build(config)
         alone = iis.train(problem, network, p=0.5, seed=config["seed"], examples=20_000)
-        assert run.solved_at == alone.solved_at and run.history[-1]["accuracy"] == alone.history[-1]["accuracy"]
+        assert (
+            run.solved_at == alone.solved_at
+            and run.history[-1]["accuracy"] == alone.history[-1]["accuracy"]
+        )
         assert heard.count(config) == len(run.history)
 
 
 def test_a_run_that_fails_does_not_take_the_others_with_it():
     common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 7000, "seed": 0}
-    configs = [common | {"network": network, "lr": lr} for network in ("bilinear", "mlp") for lr in (None, 1e30)]
+    configs = [
+        common | {"network": network, "lr": lr}
+        for network in ("bilinear", "mlp")
+        for lr in (None, 1e30)
+    ]
     configs.append(common | {"network": "cnn"})
     results = {str(config): run for config, run in iis.sweep(configs)}
     assert len(results) == 5
@@ -489,13 +528,19 @@ def test_a_run_that_fails_does_not_take_the_others_with_it():
 
 def command(*options, **settings):
     line = [sys.executable, "iis.py", *map(str, options)]
-    return subprocess.run(line, cwd=settings.pop("cwd", HERE), capture_output=True, text=True, **settings)
+    return subprocess.run(
+        line, cwd=settings.pop("cwd", HERE), capture_output=True, text=True, **settings
+    )
 
 
 def test_the_command_prints_who_learned_what():
     done = command("--p", 0.2, "--n", 50, "--k", 5)
     assert done.returncode == 0 and not done.stderr
-    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("bilinear", "mlp")) and "%" in line]
+    rows = [
+        line.split()
+        for line in done.stdout.splitlines()
+        if line.startswith(("bilinear", "mlp")) and "%" in line
+    ]
     table = [row for row in rows if row[-1] == "s"]
     assert [row[0] for row in table] == ["bilinear", "mlp", "bilinear", "mlp"]
     assert ["yes" in row for row in table] == [True, True, False, False]
@@ -506,7 +551,9 @@ def test_the_command_prints_who_learned_what():
 def test_sequences_are_shown_with_their_labels_and_what_was_answered(problem, task):
     done = command("--problem", problem, "--k", 2, "--show", 3, "--examples", 20_000)
     assert done.returncode == 0 and not done.stderr
-    assert done.stdout.count(task) == 3 + 3 * 3  # before; then the truth, the run's answer, the control's
+    assert (
+        done.stdout.count(task) == 3 + 3 * 3
+    )  # before; then the truth, the run's answer, the control's
     assert done.stdout.count("truth: ") == 3 and "(control)" in done.stdout
 
 
@@ -517,7 +564,10 @@ def test_json_is_all_that_is_printed_and_tells_everything():
     runs = [event for event in events if event["event"] == "run"]
     assert len(runs) == 4 and {event["event"] for event in events} == {"eval", "run"}
     assert sorted((run["supervision"], run["seed"], run["solved"]) for run in runs) == [
-        ("multi-task", 5, True), ("multi-task", 6, True), ("target", 5, False), ("target", 6, False),
+        ("multi-task", 5, True),
+        ("multi-task", 6, True),
+        ("target", 5, False),
+        ("target", 6, False),
     ]
     for run in runs:
         assert run["problem"] == "parity" and run["network"] == "mlp"
@@ -569,7 +619,9 @@ def test_help_explains_every_option():
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_interrupt_still_shows_what_was_reached(options):
     line = [sys.executable, "iis.py", "--k", "20", "--examples", "1e9", "--network", "mlp", *options]
-    process = subprocess.Popen(line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     killer = threading.Timer(60, process.kill)
     killer.start()
     first = process.stdout.readline() + process.stdout.readline()
@@ -584,7 +636,9 @@ def test_an_interrupt_still_shows_what_was_reached(options):
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_reader_that_stops_early_is_no_error(options):
     line = [sys.executable, "iis.py", *options]
-    process = subprocess.Popen(line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == ""
@@ -595,11 +649,17 @@ def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_
     shutil.copy(HERE / "iis.py", tmp_path)
     tmp_path.chmod(0o500)
     nowhere = str(tmp_path / "nowhere")  # stands for a HOME that cannot be written to
-    environment = os.environ | {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "HOME": nowhere,
+        "XDG_CACHE_HOME": nowhere,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     try:
         done = command("--n", 10, "--k", 2, cwd=tmp_path, env=environment)
         assert done.returncode == 0 and not done.stderr
         code = "import sys, iis; print({'matplotlib', 'scipy'} & set(sys.modules))"
-        assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "set()\n"
+        assert (
+            subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "set()\n"
+        )
     finally:
         tmp_path.chmod(0o700)
