@@ -592,7 +592,7 @@ def mlp_backward(hidden, dlogits, V, db, dV, dc):
             dhidden[h] = zero
         for a in range(len(dc)):
             d = dlogits[i, a]
-            if d != zero:  # it is, for the answers to a question that was not asked
+            if d != zero:  # as it is for the answers to a question that was not asked
                 weights, dweights = V[a], dV[a]
                 dc[a] += d
                 for h in range(width):
@@ -862,8 +862,8 @@ class Transformer:
         if ((inputs < 0) | (inputs >= fields)).any():
             raise ValueError(f"inputs must be from 0 up and below {fields}")
         onehot = np.zeros((sum(fields), *inputs.shape[1::-1]), self.params["c"].dtype)
-        for field, first in enumerate(np.cumsum([0, *fields[:-1]])):
-            np.put_along_axis(onehot, inputs[:, :, field].T[None] + first, 1, axis=0)
+        for which, first in enumerate(np.cumsum([0, *fields[:-1]])):
+            np.put_along_axis(onehot, inputs[:, :, which].T[None] + first, 1, axis=0)
         return onehot, self.problem.places(inputs)
 
     @staticmethod
@@ -1157,7 +1157,7 @@ class Screen:
             helper = tasks[0] if len(tasks) == 2 else "an earlier one"
             asks = {
                 "target": f"{tasks[-1]} only (control)",
-                "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helper}",
+                "multi-task": f"{100 - share:g} % {tasks[-1]}" + f", {share:g} % {helper}" * (share > 0),
                 "multi-label": "all of them",
             }
             right = [f"{100 * statistics.median(r['accuracy'][t] for r in runs):.1f} %" for t in tasks]
