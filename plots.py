@@ -395,7 +395,11 @@ def main():
         "--folder", type=Path, default=Path("figures"), help="where to save it (figures)"
     )
     args = parser.parse_args()
-    args.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        iis.number("seeds", args.seeds, 1, whole=True)
+        args.folder.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        sys.exit(f"plots.py: {error}")
     path = args.folder / f"{args.name}.png"
     dict(zip(names, FIGURES))[args.name](args.seeds).savefig(path)
     print(path)

@@ -663,3 +663,20 @@ def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_
         )
     finally:
         tmp_path.chmod(0o700)
+
+
+# The figures
+
+
+def test_a_figure_is_drawn_and_its_path_printed(tmp_path):
+    line = [sys.executable, "plots.py", "mixture", "--seeds", "1", "--folder", str(tmp_path / "new")]
+    done = subprocess.run(line, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr
+    assert Path(done.stdout.strip()).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("options", [["mixture", "--seeds", "0"], ["mixture", "--folder", "README.md/x"]])
+def test_a_figure_that_cannot_be_drawn_gets_one_line(options):
+    line = [sys.executable, "plots.py", *options]
+    done = subprocess.run(line, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
