@@ -35,6 +35,8 @@ def run_all(configs, key):
     """Train all configurations, showing progress; return {key(config): [Run per seed]}."""
     runs = defaultdict(list)
     for done, (config, run) in enumerate(iis.sweep(configs), 1):
+        if isinstance(run, ValueError):
+            raise run
         runs[key(config)].append(run)
         if sys.stderr.isatty():
             print(
@@ -64,14 +66,14 @@ def mixture(seeds=5):
         [
             common | {"network": network, "p": p, "seed": seed}
             for p in shares
-            for network in iis.NETWORKS
+            for network in iis.NETWORKS["parity"]
             for seed in range(seeds)
         ],
         lambda config: (config["network"], config["p"]),
     )
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), width_ratios=[1, 1, 1.1])
     colours = plt.cm.viridis(np.linspace(0, 0.92, len(shares)))
-    for row, network in zip(axes, iis.NETWORKS):
+    for row, network in zip(axes, iis.NETWORKS["parity"]):
         for axis, task in zip(row, ("parity", "sum")):
             for p, colour in zip(shares, colours):
                 if p == 0 and task == "sum":
