@@ -86,10 +86,8 @@ class ParitySum:
         rng = np.random.default_rng(number("seed", seed, 0, whole=True))
         self.support = np.sort(rng.choice(self.n, self.k, replace=False))
         self.words = -(-self.n // 64)  # 64 bits each, rounded up
-        self.used, self.mask = (
-            np.full(self.words, 2**64 - 1, np.uint64),
-            np.zeros(self.words, np.uint64),
-        )
+        self.used = np.full(self.words, 2**64 - 1, np.uint64)
+        self.mask = np.zeros(self.words, np.uint64)
         self.used[-1] >>= np.uint64(64 * self.words - self.n)  # the last word's spare bits stay 0
         for i in self.support:
             self.mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
@@ -1022,7 +1020,7 @@ def train(
         goal = min(examples, run.examples + batches * batch)
         loss, before = 0.0, run.examples
         while run.examples < goal:
-            # drawn for 100 steps at once: drawing a batch at a time would cost more than training
+            # drawn for 100 steps at once: to draw each batch by itself costs as much as to train on it
             inputs, labels = problem.sample(data, min(100 * batch, goal - run.examples))
             labels = supervise(labels, choice, supervision, p)
             loss += network.descend(inputs, labels, batch, lr)
@@ -1075,10 +1073,10 @@ def build(config):
 def sweep(configs, report=None):
     """Train every configuration, one per core at a time, and yield (config, Run) as each ends.
 
-    A configuration is a dict with problem, network, what build needs for them, seed, and whatever else
-    train is to be told. report(config, run) is called after each evaluation, in the thread that trains. Instead
-    of a Run that failed comes its ValueError. Once the caller stops listening, by an exception or
-    otherwise, the runs under way end at their next evaluation.
+    A configuration is a dict with problem, network, what build needs for them, seed, and whatever
+    else train is to be told. report(config, run) is called after each evaluation, in the thread that
+    trains. If a run fails, its ValueError comes in place of the Run. Once the caller stops listening,
+    by an exception or otherwise, the runs under way end at their next evaluation.
     """
     stopping = threading.Event()
 

@@ -645,6 +645,16 @@ def test_a_reader_that_stops_early_is_no_error(options):
     process.wait()
 
 
+def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
+    def without_a_folder(cache=False, compiler=iis.numba.njit, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compiler(**options)
+
+    monkeypatch.setattr(iis.numba, "njit", without_a_folder)
+    assert iis.kernel(lambda x: x + 1)(1) == 2
+
+
 def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_path):
     shutil.copy(HERE / "iis.py", tmp_path)
     tmp_path.chmod(0o500)
