@@ -14,7 +14,7 @@ Then the same with a transformer, on chains of reasoning (--problem lego) and pr
 
 A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its
 abstract and its public reviews. The file reads from top to bottom: problems, supervision, networks,
-training, many runs, the command line. Letters are the paper's: n bits, k of them hidden, p the share
+training, theory, sweeps, the command line. Letters are the paper's: n bits, k of them hidden, p the share
 of helper questions, W and v the bilinear network's weights. With NUMBA_DISABLE_JIT=1 in the
 environment the same lines run as plain Python, slowly, so that a debugger can step through them.
 
@@ -29,6 +29,7 @@ PERFORMANCE OF THIS SOFTWARE.
 
 import argparse
 import contextlib
+import inspect
 import json
 import math
 import os
@@ -64,46 +65,65 @@ def number(name, value, low, high=math.inf, whole=False):
 # target last. The others are the helpers.
 
 
+def as_bytes(inputs):
+    """Packed bits as kernels take them: uint64 (size, words) -> uint8 (size, 8 words)."""
+    return np.ascontiguousarray(inputs, "<u8").view(np.uint8)
+
+
+def unpacked(inputs, n):
+    """Bits of their own out of packed ones: uint64 (size, words) -> uint8 (size, n)."""
+    return np.unpackbits(as_bytes(inputs), axis=1, count=n, bitorder="little")
+
+
 class ParitySum:
     """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
 
     Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and
     Shammah 2017). The sum of the same bits is a linear function, and parity a function of the sum.
+    Each of the `distractors` is one more helper, the sum of k other bits, which helps with nothing.
 
-    tasks    names of the questions
+    tasks    names of the questions: "sum", "other sum 1" ..., "parity"
     classes  number of possible answers to each
     support  the hidden positions in increasing order, shape (k,), drawn by `seed`
 
-    Raises ValueError unless n >= k >= 1.
+    Raises ValueError unless n >= k >= 1 and n >= k (1 + distractors).
     """
 
     tasks = ("sum", "parity")
 
-    def __init__(self, n=50, k=5, seed=0):
+    def __init__(self, n=50, k=5, seed=0, distractors=0):
         self.n = number("n", n, 1, whole=True)
         self.k = number("k", k, 1, self.n, whole=True)
-        self.classes = (self.k + 1, 2)
+        d = number("distractors", distractors, 0, self.n // self.k - 1, whole=True)
         rng = np.random.default_rng(number("seed", seed, 0, whole=True))
         self.support = np.sort(rng.choice(self.n, self.k, replace=False))
+        others = rng.permutation(np.setdiff1d(np.arange(self.n), self.support))[: d * self.k]
+        self.tasks = ("sum", *(f"other sum {i + 1}" for i in range(d)), "parity")
+        self.classes = (self.k + 1,) * (1 + d) + (2,)
         self.words = -(-self.n // 64)  # 64 bits each, rounded up
         self.used = np.full(self.words, 2**64 - 1, np.uint64)
-        self.mask = np.zeros(self.words, np.uint64)
         self.used[-1] >>= np.uint64(64 * self.words - self.n)  # the last word's spare bits stay 0
-        for i in self.support:
-            self.mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
+        self.masks = np.zeros((1 + d, self.words), np.uint64)
+        for mask, positions in zip(self.masks, [self.support, *others.reshape(d, self.k)]):
+            for i in positions:
+                mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
 
     def sample(self, rng, size):
-        """Draw examples: inputs, uint64 (size, words), and labels, int64 (size, 2).
+        """Draw examples: inputs, uint64 (size, words), and labels, int64 (size, tasks).
 
         Bit i of an example is (inputs[:, i // 64] >> (i % 64)) & 1.
         """
         inputs = rng.integers(0, 2**64 - 1, (size, self.words), np.uint64, endpoint=True) & self.used
-        sums = np.bitwise_count(inputs & self.mask).sum(axis=1, dtype=np.int64)  # -> (size,)
-        return inputs, np.stack([sums, sums % 2], axis=1)
+        return inputs, self.label(inputs)
+
+    def label(self, inputs):
+        """Answer every task: uint64 (size, words) -> int64 (size, tasks)."""
+        sums = [np.bitwise_count(inputs & mask).sum(axis=1, dtype=np.int64) for mask in self.masks]
+        return np.stack([*sums, sums[0] % 2], axis=1)
 
     def show(self, example):
         """Write one example, uint64 (words,), as a person would: its n bits, bit 0 first."""
-        return "".join(str(int(example[i // 64]) >> (i % 64) & 1) for i in range(self.n))
+        return "".join(map(str, unpacked(example[None], self.n)[0]))
 
     def describe(self):
         """Explain the questions."""
@@ -111,6 +131,54 @@ class ParitySum:
             f"Of {self.n} bits {self.k} are hidden: {', '.join(map(str, self.support))}.\n"
             f"Target: their parity, 1 if an odd number of them is 1. Helper: their sum, the number itself."
         )
+
+
+class Digits:
+    """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
+
+    The pictures come with scikit-learn, 8 x 8 points, here black or white: 118 zeros and as many ones
+    to train on, 60 of each that only sample_held_out shows.
+
+    An example is n 64-bit words, a picture each. Attributes are ParitySum's, except that n counts the
+    bits that a network sees, 64 for a picture.
+
+    Raises ValueError where scikit-learn is missing, and unless n >= k >= 1.
+    """
+
+    def __init__(self, n=16, k=5, seed=0):
+        self.hidden = ParitySum(n, k, seed)  # draws the bits that the pictures show
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError:
+            raise ValueError("problem digits needs scikit-learn: pip install scikit-learn") from None
+        self.k, self.support = self.hidden.k, self.hidden.support
+        self.tasks, self.classes = self.hidden.tasks, self.hidden.classes
+        self.n, self.words = 64 * self.hidden.n, self.hidden.n
+        self.used = np.full(self.words, 2**64 - 1, np.uint64)
+        points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
+        words = np.packbits(points > 7, axis=1, bitorder="little").view("<u8")[:, 0]
+        self.pictures = np.stack([words[digits == digit][:178] for digit in (0, 1)])
+
+    def sample(self, rng, size, pictures=slice(118)):
+        """Draw examples: inputs, uint64 (size, n), and labels, int64 (size, 2)."""
+        hidden, labels = self.hidden.sample(rng, size)
+        pictures = self.pictures[:, pictures]
+        bits = unpacked(hidden, self.words)
+        return pictures[bits, rng.integers(0, pictures.shape[1], bits.shape)], labels
+
+    def sample_held_out(self, rng, size):
+        """Draw examples of pictures that sample never shows."""
+        return self.sample(rng, size, slice(118, None))
+
+    def show(self, example):
+        """Write one example, uint64 (n,), as pictures side by side."""
+        points = unpacked(example[:, None], 64).reshape(-1, 8, 8)
+        rows = points.transpose(1, 0, 2)  # (n, row, column) -> (row, n, column)
+        return "\n".join("|".join("".join(" #"[ink] for ink in part) for part in row) for row in rows)
+
+    def describe(self):
+        """Explain the questions."""
+        return self.hidden.describe().replace("bits", "handwritten digits", 1)
 
 
 class Lego:
@@ -223,7 +291,7 @@ class Code:
 # 2. Supervision: which labels are shown
 
 
-SUPERVISIONS = ("target", "multi-task", "multi-label")
+SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit")
 
 
 def supervise(labels, rng, supervision, p=0.2):
@@ -232,13 +300,14 @@ def supervise(labels, rng, supervision, p=0.2):
     target       the target's alone: the control
     multi-task   one: with probability p a helper's, drawn evenly, else the target's
     multi-label  all of them
+    explicit     all of them, for a network that answers an Explicit problem
 
     Raises ValueError for another supervision, and for p outside [0, 1].
     """
     p, labels = number("p", p, 0, 1), np.asarray(labels, np.int64)
     if supervision not in SUPERVISIONS:
         raise ValueError(f"supervision must be one of {SUPERVISIONS}, not {supervision!r}")
-    if supervision == "multi-label":
+    if supervision in ("multi-label", "explicit"):
         return labels.copy()
     size, tasks = labels.shape
     asked = np.full(size, tasks - 1)
@@ -248,6 +317,46 @@ def supervise(labels, rng, supervision, p=0.2):
     for task in range(tasks):
         shown[:, task] = np.where(asked == task, labels[:, task], -1)
     return shown
+
+
+class Explicit:
+    """A problem whose tasks are answered one after the other, each in a pass that reads the answers before.
+
+    This is chain of thought (Wei et al. 2022), teacher-forced: in training a pass reads the true
+    answers, afterwards those that the network wrote itself. For a network it is the same problem with
+    room for the helpers' answers: a bit for each possible answer or, in a sequence, one more field in
+    the position that the task asks about. An answer not yet given leaves its bits or its field 0.
+    """
+
+    def __init__(self, problem):
+        vars(self).update(vars(problem))  # k, classes, tasks ...; what differs follows
+        self.problem, self.sample, self.show = problem, problem.sample, problem.show
+        self.describe = problem.describe
+        if hasattr(problem, "fields"):
+            self.places, self.fields = problem.places, (*problem.fields, 1 + max(problem.classes))
+        else:
+            self.n = problem.n + sum(problem.classes[:-1])
+            self.words = -(-self.n // 64)
+
+    def write(self, inputs, answers):
+        """Write answers (size, tasks), -1 where not given, beside inputs, which get wider."""
+        if hasattr(self.problem, "fields"):
+            field = np.zeros(inputs.shape[:2], np.int64)
+            np.put_along_axis(field, self.places(inputs), answers + 1, axis=1)
+            return np.dstack([inputs, field])  # (size, length, fields) -> one field more
+        helpers = zip(answers.T, self.classes[:-1])
+        written = [np.eye(classes + 1, dtype=np.uint8)[answer, :-1] for answer, classes in helpers]
+        spare = np.zeros((len(inputs), 64 * self.words - self.n), np.uint8)
+        bits = np.hstack([unpacked(inputs, self.problem.n), *written, spare])
+        return np.packbits(bits, axis=1, bitorder="little").view("<u8")  # (size, words)
+
+    def passes(self, inputs, labels):
+        """Lay out the passes of teacher forcing: size examples -> size * tasks, each with one label."""
+        tasks = labels.shape[1]
+        before, asked = np.tri(tasks, k=-1, dtype=bool), np.eye(tasks, dtype=bool)
+        known, labels = (np.where(mask, labels[:, None], -1) for mask in (before, asked))
+        inputs = self.write(np.repeat(inputs, tasks, axis=0), known.reshape(-1, tasks))
+        return inputs, labels.reshape(-1, tasks)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -389,23 +498,46 @@ def adam(weights, gradient, mean, square, step, lr):
         weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + epsilon)
 
 
-def checked_labels(problem, labels, size):
-    """Return labels as kernels take them, int64 (size, tasks). Raises ValueError for impossible ones."""
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (size, len(problem.tasks)):
-        raise ValueError(f"labels must be integers of the shape ({size}, {len(problem.tasks)})")
-    for column, classes in zip(labels.T, problem.classes):
-        if size and (column.min() < -1 or column.max() >= classes):
-            raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
-    return np.ascontiguousarray(labels, np.int64)
-
-
-def checked_bits(problem, inputs):
-    """Return inputs as kernels take them: uint64 (size, words) -> uint8 (size, 8 words)."""
-    inputs = np.asarray(inputs)
+def checked_inputs(problem, inputs):
+    """Return inputs that fit the problem. Raises ValueError for others."""
+    inputs, problem = np.asarray(inputs), getattr(problem, "problem", problem)
+    if hasattr(problem, "fields"):
+        if inputs.dtype.kind not in "iu" or inputs.shape[1:] != (problem.k, len(problem.fields)):
+            shape = f"(size, {problem.k}, {len(problem.fields)})"
+            raise ValueError(f"inputs must be integers of the shape {shape}")
+        if ((inputs < 0) | (inputs >= problem.fields)).any():
+            raise ValueError(f"inputs must be from 0 up and below {problem.fields}")
+        return inputs
     if inputs.dtype != np.uint64 or inputs.shape[1:] != (problem.words,):
         raise ValueError(f"inputs must be uint64 of the shape (size, {problem.words})")
-    return np.ascontiguousarray(inputs & problem.used, "<u8").view(np.uint8)
+    return inputs & problem.used
+
+
+def checked(problem, inputs, labels):
+    """Return inputs, labels, and how many of them make an example: 1, or its passes if Explicit.
+
+    Raises ValueError for impossible ones.
+    """
+    inputs, labels = checked_inputs(problem, inputs), np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(inputs), len(problem.tasks)):
+        raise ValueError(f"labels must be integers of the shape ({len(inputs)}, {len(problem.tasks)})")
+    if ((labels < -1) | (labels >= problem.classes)).any():
+        raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
+    labels = np.ascontiguousarray(labels, np.int64)
+    if isinstance(problem, Explicit):
+        return *problem.passes(inputs, labels), len(problem.tasks)
+    return inputs, labels, 1
+
+
+def in_turn(problem, inputs, answer):
+    """Answer all tasks in one pass or, if Explicit, one after the other, reading what was answered."""
+    inputs = checked_inputs(problem, inputs)
+    if not isinstance(problem, Explicit):
+        return answer(inputs)
+    answers = np.full((len(inputs), len(problem.tasks)), -1)
+    for task in range(answers.shape[1]):
+        answers[:, task] = answer(problem.write(inputs, answers))[:, task]
+    return answers
 
 
 # The bilinear network
@@ -491,18 +623,33 @@ class Bilinear:
     inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere,
     P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
 
-    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent, W at lr, v and c
-    at 5 lr; at less if k > 5, since the squared length of all hinges together grows like k³.
+    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent. The paper's
+    reviewers found that start strong: `spread` is the standard deviation of normal noise added to it.
     """
 
+    def __init__(self, spread=0.0):
+        self.spread = number("spread", spread, 0)
+
+    @staticmethod
+    def rates(n, k, batch):
+        """Return W's learning rate, 0.02 unless it would overshoot, and the ratio of v's and c's to it.
+
+        It would for small batches and long inputs; the ratio is 5, and less for k > 5, since the
+        squared length of all hinges together grows like k³.
+        """
+        return 0.02 * min(1, batch / 16, 16 * batch / n), min(5, 5 * (5 / k) ** 3)
+
     def init(self, problem, rng, dtype=np.float32):
-        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0; nothing is drawn from rng."""
+        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, and add the noise, if any."""
         if problem.tasks != ParitySum.tasks:
             raise ValueError(f"network bilinear knows the tasks {ParitySum.tasks} only")
         n, k, self.problem = problem.n, problem.k, problem
         W = np.zeros((k, n + 1), dtype)
         W[:, n] = k / 2 - np.arange(k)
         self.params = {"W": W, "v": np.zeros(k, dtype), "c": np.zeros(1, dtype)}
+        if self.spread:
+            for array in (W, self.params["v"]):
+                array += self.spread * rng.standard_normal(array.shape)
 
     def _arrays(self):
         """Copies of the params and zeros for the gradients, with W transposed: (n + 1, k)."""
@@ -511,43 +658,38 @@ class Bilinear:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        bits, labels = (
-            checked_bits(self.problem, inputs),
-            checked_labels(self.problem, labels, len(inputs)),
-        )
+        inputs, labels, passes = checked(self.problem, inputs, labels)
         weights, gradients = self._arrays()
-        loss = bilinear_loss_and_gradients(bits, labels, *weights.values(), *gradients.values())
+        arrays = *weights.values(), *gradients.values()
+        loss = passes * bilinear_loss_and_gradients(as_bytes(inputs), labels, *arrays)
+        gradients.flat *= passes
         return loss, gradients | {"W": gradients["W"].T}
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time; return the loss summed over them.
 
-        lr is 0.02 if not given, and less for batches so small, or inputs so long, that a step at
-        that rate would overshoot.
+        lr is the first of rates if not given.
         """
-        bits, labels = (
-            checked_bits(self.problem, inputs),
-            checked_labels(self.problem, labels, len(inputs)),
-        )
+        inputs, labels, passes = checked(self.problem, inputs, labels)
         weights, gradients = self._arrays()
-        lr = 0.02 * min(1, batch / 16, 16 * batch / self.problem.n) if lr is None else lr
-        ratio = min(5, 5 * (5 / self.problem.k) ** 3)  # of the rates for v and W
-        flat = weights.flat, gradients.flat
-        arrays = *weights.values(), *gradients.values()
-        loss = bilinear_descend(bits, labels, batch, lr, ratio, *flat, *arrays)
+        rate, ratio = self.rates(self.problem.n, self.problem.k, batch)
+        lr, batch = passes * (rate if lr is None else lr), passes * batch
+        arrays = weights.flat, gradients.flat, *weights.values(), *gradients.values()
+        loss = bilinear_descend(as_bytes(inputs), labels, batch, lr, ratio, *arrays)
         for name, array in (weights | {"W": weights["W"].T}).items():
             self.params[name][:] = array
         return loss
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        bits, answers = checked_bits(self.problem, inputs), np.zeros((len(inputs), 2), np.int64)
+        return in_turn(self.problem, inputs, self._answer)
+
+    def _answer(self, inputs):
         columns, v, c = self._arrays()[0].values()
-        P = np.empty((len(bits), len(v)), v.dtype)
-        affine(bits, columns[:-1], columns[-1], P)
+        P = np.empty((len(inputs), len(v)), v.dtype)
+        affine(as_bytes(inputs), columns[:-1], columns[-1], P)
         sums, f = bilinear_forward(P, v, c)
-        answers[:, 0], answers[:, 1] = np.clip(np.rint(sums), 0, len(v)), f > 0
-        return answers
+        return np.stack([np.clip(np.rint(sums), 0, len(v)), f > 0], axis=1).astype(np.int64)
 
 
 # The multi-layer perceptron
@@ -654,36 +796,32 @@ class MLP:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        bits, labels = (
-            checked_bits(self.problem, inputs),
-            checked_labels(self.problem, labels, len(inputs)),
-        )
+        inputs, labels, passes = checked(self.problem, inputs, labels)
         weights = Arrays(self.params)
         arrays = *weights.values(), *(gradients := weights.zeros()).values()
-        return mlp_loss_and_gradients(bits, labels, self.classes, *arrays), gradients
+        loss = passes * mlp_loss_and_gradients(as_bytes(inputs), labels, self.classes, *arrays)
+        gradients.flat *= passes
+        return loss, gradients
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        bits, labels = (
-            checked_bits(self.problem, inputs),
-            checked_labels(self.problem, labels, len(inputs)),
-        )
+        inputs, labels, passes = checked(self.problem, inputs, labels)
         weights = Arrays(self.params)
         arrays = *weights.values(), *(gradients := weights.zeros()).values()
         state = weights.flat, gradients.flat, self.mean, self.square
-        lr = 0.002 if lr is None else lr
+        bits, lr, batch = as_bytes(inputs), 0.002 if lr is None else lr, passes * batch
         loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, state, *arrays)
-        self.steps += -(-len(inputs) // batch)  # rounded up
+        self.steps += -(-len(bits) // batch)  # rounded up
         for name, array in weights.items():
             self.params[name][:] = array
         return loss
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        bits, asked = (
-            checked_bits(self.problem, inputs),
-            np.zeros((len(inputs), len(self.classes)), np.int64),
-        )
+        return in_turn(self.problem, inputs, self._answer)
+
+    def _answer(self, inputs):
+        bits, asked = as_bytes(inputs), np.zeros((len(inputs), len(self.classes)), np.int64)
         answers = asked.copy()
         W, b, V, c = Arrays(self.params).values()
         for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
@@ -852,13 +990,7 @@ class Transformer:
 
     def encode(self, inputs):
         """Write the fields as columns with a 1 for each, (values, length, size); name the places."""
-        inputs, fields = np.asarray(inputs), self.problem.fields
-        if inputs.dtype.kind not in "iu" or inputs.shape[1:] != (self.problem.k, len(fields)):
-            raise ValueError(
-                f"inputs must be integers of the shape (size, {self.problem.k}, {len(fields)})"
-            )
-        if ((inputs < 0) | (inputs >= fields)).any():
-            raise ValueError(f"inputs must be from 0 up and below {fields}")
+        fields = self.problem.fields
         onehot = np.zeros((sum(fields), *inputs.shape[1::-1]), self.params["c"].dtype)
         for which, first in enumerate(np.cumsum([0, *fields[:-1]])):
             np.put_along_axis(onehot, inputs[:, :, which].T[None] + first, 1, axis=0)
@@ -916,24 +1048,21 @@ class Transformer:
 
     def loss_and_gradients(self, inputs, labels):
         """Return the loss, averaged over examples, and its gradients by the names of params."""
-        (onehot, places), labels = (
-            self.encode(inputs),
-            checked_labels(self.problem, labels, len(inputs)),
-        )
+        inputs, labels, passes = checked(self.problem, inputs, labels)
+        onehot, places = self.encode(inputs)
         gradients = Arrays(self.params).zeros()
         logits, state = self.forward(self.params, onehot, places)
         loss = cross_entropy(logits, labels, self.classes)  # which turns logits into its gradient
         self.backward(self.params, gradients, onehot, logits, state)
-        return loss, gradients
+        gradients.flat *= passes
+        return passes * loss, gradients
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        (onehot, places), labels = (
-            self.encode(inputs),
-            checked_labels(self.problem, labels, len(inputs)),
-        )
+        inputs, labels, passes = checked(self.problem, inputs, labels)
+        onehot, places = self.encode(inputs)
         weights, total, lr = Arrays(self.params), 0.0, 0.002 if lr is None else lr
-        gradients = weights.zeros()
+        gradients, batch = weights.zeros(), passes * batch
         for start in range(0, len(inputs), batch):
             x = np.ascontiguousarray(onehot[:, :, start : start + batch])
             logits, state = self.forward(weights, x, places[start : start + batch])
@@ -947,6 +1076,9 @@ class Transformer:
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
+        return in_turn(self.problem, inputs, self._answer)
+
+    def _answer(self, inputs):
         answers = np.zeros((len(inputs), len(self.classes)), np.int64)
         for start in range(0, len(inputs), 500):
             logits, _ = self.forward(self.params, *self.encode(inputs[start : start + 500]))
@@ -994,13 +1126,14 @@ def train(
     seed=0,
     stop_when_solved=True,
     lr=None,
+    every=6_400,
     dtype=np.float32,
     report=None,
 ):
     """Train the network from scratch, on fresh examples all the way, and return the Run.
 
-    It is evaluated every 6,400 examples, later when their number has grown by a sixteenth. The
-    seed decides the start, the examples, the labels they carry and the held-out examples, each
+    It is evaluated after every so many examples, later when their number has grown by a sixteenth.
+    The seed decides the start, the examples, the labels they carry and the held-out examples, each
     independently of the others. lr None is the network's own. report(run) is called after every
     evaluation.
 
@@ -1009,14 +1142,15 @@ def train(
     """
     examples = number("examples", examples, 1, whole=True)
     batch = number("batch", batch, 1, whole=True)
+    every = number("every", every, 1, whole=True)
     lr = None if lr is None else number("lr", lr, 0)
     seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
     start, data, choice, held_out = map(np.random.default_rng, seeds)
-    test_inputs, test_labels = problem.sample(held_out, 10_000)
-    network.init(problem, start, dtype)
+    test_inputs, test_labels = getattr(problem, "sample_held_out", problem.sample)(held_out, 10_000)
+    network.init(Explicit(problem) if supervision == "explicit" else problem, start, dtype)
     run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
-        batches = -(-max(6_400, run.examples // 16) // batch)
+        batches = -(-max(every, run.examples // 16) // batch)
         goal = min(examples, run.examples + batches * batch)
         loss, before = 0.0, run.examples
         while run.examples < goal:
@@ -1050,62 +1184,260 @@ def train(
 
 
 # --------------------------------------------------------------------------------------------------
-# 5. Many runs
+# 5. Theory: exact, without sampling
 
 
-NETWORKS = {"parity": ("bilinear", "mlp"), "lego": ("transformer",), "code": ("transformer",)}
+def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=5.0, v=0.0):
+    """Follow Bilinear down the exact gradient over all 2ⁿ inputs, for any n, in k + 1 cases.
 
+    From its start every row of W stays equal on the support, w_j, and 0 elsewhere: the expectation
+    of a bit times a function of the sum is the same for all hidden bits, and 0 for the others. So
+    P_j = w_j (2s - k) + b_j depends on the sum s only, which is binomial.
 
-def build(config):
-    """Return the problem and the network that a configuration names. Raises ValueError."""
-    problem, network = config["problem"], config["network"]
-    if network not in NETWORKS.get(problem, ()):
-        raise ValueError(f"network {network} does not fit problem {problem}")
-    if problem == "parity":
-        problem = ParitySum(config["n"], config["k"], config["seed"])
-    else:
-        problem = Lego(config["k"]) if problem == "lego" else Code(config["k"], config["modulus"])
-    if network == "transformer":
-        return problem, Transformer(config["width"], config["layers"], config["heads"])
-    return problem, Bilinear() if network == "bilinear" else MLP(config["width"])
+    weights are those of the two losses, of sum and parity: (p, 1 - p) for multi-task, (1, 1) for
+    multi-label, (0, 1) for target. lr and ratio as Bilinear.rates says; v is where v starts.
 
-
-def sweep(configs, report=None):
-    """Train every configuration, one per core at a time, and yield (config, Run) as each ends.
-
-    A configuration is a dict with problem, network, what build needs for them, seed, and whatever
-    else train is to be told. report(config, run) is called after each evaluation, in the thread that
-    trains. If a run fails, its ValueError comes in place of the Run. Once the caller stops listening,
-    by an exception or otherwise, the runs under way end at their next evaluation.
+    Returns arrays over the steps, the start included: w, b and v (steps + 1, k), c (steps + 1,), and
+    the shares answered right, sum and parity (steps + 1,).
     """
-    stopping = threading.Event()
+    sums = np.arange(k + 1)
+    share = np.array([math.comb(k, s) / 2**k for s in sums])  # of the inputs that have this sum
+    ones, odd = 2 * sums - k, sums % 2
+    w, b, v, c = np.zeros(k), k / 2 - np.arange(k), np.full(k, float(v)), 0.0
+    curves = {name: [] for name in ("w", "b", "v", "c", "sum", "parity")}
+    for _ in range(steps + 1):
+        P = w * ones[:, None] + b  # (k + 1, k)
+        hinges = np.maximum(P, 0)
+        answer, f = P.mean(axis=1) + (k - 1) / 2, hinges @ v + c  # (k + 1,)
+        right = share @ (np.clip(np.rint(answer), 0, k) == sums), share @ ((f > 0) == odd)
+        for curve, value in zip(curves.values(), (w, b, v, c, *right)):
+            curve.append(value)
+        sum_error = weights[0] * share * (answer - sums)
+        f_error = weights[1] * share * (f - (2 * odd - 1))
+        dP = sum_error[:, None] + f_error[:, None] * v * (P > 0)
+        w, b = w - lr * (ones / k) @ dP, b - lr * dP.sum(axis=0)
+        v, c = v - ratio * lr * f_error @ hinges, c - ratio * lr * f_error.sum()
+    return {name: np.array(curve) for name, curve in curves.items()}
 
-    def work(config):
-        def watch(run):
-            if stopping.is_set():
-                raise InterruptedError
-            if report:
-                report(config, run)
 
-        names = ("supervision", "p", "examples", "batch", "seed", "lr", "stop_when_solved")
-        settings = {name: config[name] for name in names if config.get(name) is not None}
-        try:
-            return train(*build(config), **settings, report=watch)
-        except ValueError as error:
-            return error
+def signal(problem, network, task):
+    """Length of the exact gradient of one task's loss, averaged over all 2ⁿ inputs: (whole, telling).
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = {pool.submit(work, config): config for config in configs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            stopping.set()
-            pool.shutdown(cancel_futures=True)
+    Most of the whole is about how often each answer occurs. Telling is what it says about the hidden
+    bits: what is left after taking away the gradient for labels that are drawn as often but blindly.
+    For a ParitySum, its network after init; n of at most 30 or so.
+    """
+
+    def gradient(label):
+        total, size = 0.0, 2**problem.n
+        for start in range(0, size, 2**12):
+            inputs = np.arange(start, min(start + 2**12, size), dtype=np.uint64)[:, None]
+            labels = np.full((len(inputs), len(problem.tasks)), -1)
+            labels[:, task] = problem.label(inputs)[:, task] if label is None else label
+            _, gradients = network.loss_and_gradients(inputs, labels)
+            total += len(inputs) / size * np.hstack([array.ravel() for array in gradients.values()])
+        return total
+
+    whole, k, answers = gradient(None), problem.k, problem.classes[task]
+    often = [0.5, 0.5] if answers == 2 else [math.comb(k, s) / 2**k for s in range(k + 1)]
+    blind = sum(share * gradient(label) for label, share in enumerate(often))
+    return np.linalg.norm(whole), np.linalg.norm(whole - blind)
 
 
 # --------------------------------------------------------------------------------------------------
-# 6. The command line
+# 6. Sweeps: many runs, in parallel, resumable
+#
+# A configuration describes a run: a dict of names and of the arguments of the problem, the network and
+# train, such as {"problem": "parity", "network": "mlp", "p": 0.5, "seed": 3}; what it leaves out has
+# its default. It can be written as JSON, and sent to another computer.
+
+
+CLASSES = {"parity": ParitySum, "digits": Digits, "lego": Lego, "code": Code}
+CLASSES |= {"bilinear": Bilinear, "mlp": MLP, "transformer": Transformer}
+NETWORKS = {"parity": ("bilinear", "mlp"), "digits": ("mlp",)}  # that fit a problem
+NETWORKS |= {"lego": ("transformer",), "code": ("transformer",)}
+
+
+def defaults(function, left_out=("dtype", "report")):
+    """Arguments of a function or a class that have a default, and it."""
+    parameters = inspect.signature(function).parameters.values()
+    return {
+        p.name: p.default for p in parameters if p.default is not p.empty and p.name not in left_out
+    }
+
+
+SETTINGS = {"problem", "network", *defaults(train)}.union(*map(defaults, CLASSES.values()))
+
+
+def complete(config):
+    """Return the configuration with all its settings in order. Raises ValueError for unknown ones.
+
+    The budget may be named so, or `examples` as in train. A setting that the problem or the network
+    has no use for is left out, and None stands for the default.
+    """
+    config = {name: value for name, value in config.items() if value is not None}
+    if "budget" in config:
+        config["examples"] = config.pop("budget")
+    if unknown := config.keys() - SETTINGS:
+        raise ValueError(
+            f"a run has no setting {min(unknown)}; there are {', '.join(sorted(SETTINGS))}"
+        )
+    problem = config.get("problem", "parity")
+    network = config.get("network", NETWORKS.get(problem, ("",))[-1])
+    if network not in NETWORKS.get(problem, ()):
+        raise ValueError(f"network {network} does not fit problem {problem}")
+    full = {"problem": problem, "network": network} | defaults(CLASSES[problem])
+    full |= defaults(CLASSES[network]) | ({"layers": 6} if problem == "code" else {}) | defaults(train)
+    full["supervision"] = "multi-task" if problem in ("parity", "digits") else "multi-label"
+    full |= {name: config[name] for name in full if name in config}
+    full["p"] = {"multi-task": full["p"], "target": 0.0}.get(full["supervision"])
+    return full
+
+
+def build(config):
+    """Return the problem and the network that a configuration describes. Raises ValueError."""
+    config = complete(config)
+    makers = CLASSES[config["problem"]], CLASSES[config["network"]]
+    return tuple(make(**{name: config[name] for name in defaults(make)}) for make in makers)
+
+
+def run_one(config, report=None):
+    """Train what a configuration describes: a Run, or the ValueError or MemoryError instead."""
+    full = complete(config)
+    settings = {name: full[name] for name in defaults(train) if full[name] is not None}
+    try:
+        return train(*build(full), **settings, report=report and (lambda run: report(config, run)))
+    except (ValueError, MemoryError) as error:
+        return error
+
+
+def as_record(config, run):
+    """Describe a run as JSON does: its configuration, with its examples as the budget, and what came."""
+    results = {"budget": config["examples"], "solved": run.solved_at is not None}
+    results |= {name: getattr(run, name) for name in ("solved_at", "examples", "seconds")}
+    results |= {"accuracy": run.history[-1]["accuracy"], "history": run.history}
+    return {"event": "run"} | config | results
+
+
+def stored(file):
+    """Read a store: {configuration as JSON: Run}. A line that a crash cut off is cut away.
+
+    Raises ValueError, with its number, for a line that is none of ours.
+    """
+    runs, start = {}, b'{"event": "run", '
+    *lines, torn = file.read().split(b"\n")
+    for i, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            config = complete({name: record[name] for name in record if name in SETTINGS | {"budget"}})
+            results = (record[name] for name in ("solved_at", "examples", "seconds", "history"))
+            if not line.startswith(start):
+                raise ValueError
+            solved_at, examples, seconds, history = results
+            runs[json.dumps(config)] = Run(solved_at, examples, seconds, None, history)
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{file.name}: line {i} is not a run of iis.py; nothing was changed"
+            ) from None
+    if torn[: len(start)] != start[: len(torn)]:
+        raise ValueError(
+            f"{file.name}: line {len(lines) + 1} is not a run of iis.py; nothing was changed"
+        )
+    file.truncate(file.tell() - len(torn))
+    return runs
+
+
+def append(file, record):
+    """Write a line, on disk when this returns, or nothing and raise OSError."""
+    line, end = json.dumps(record).encode() + b"\n", file.seek(0, os.SEEK_END)
+    try:
+        while line:
+            line = line[file.write(line) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(end)
+        raise
+
+
+def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=None):
+    """Train every configuration, several at a time, and yield (configuration, Run) as each ends.
+
+    executor  any concurrent.futures.Executor, of threads, processes or a cluster; if None, as many
+              threads as `jobs` says, one for each core if None: kernels do not hold Python's lock
+    store     path of a file of JSON lines, as_record of each run. What it holds already is yielded
+              first, without a network, and not run again; what ends is on disk before it is yielded
+    report    report(config, run) is called after each evaluation, from the thread that trains, where
+              there is no executor
+    progress  progress(text) is called with how many runs have ended and how much time is left
+
+    A run that fails is yielded with its exception in place of the Run, and not stored. Once the caller
+    stops listening, by an exception or otherwise, runs under way in threads of our own end at their
+    next evaluation. Raises OSError if the store cannot be written, and ValueError if it is not ours.
+    """
+    stopping, todo, done = threading.Event(), {}, {}
+
+    def watch(config, run):
+        if stopping.is_set():
+            raise InterruptedError
+        if report:
+            report(config, run)
+
+    with contextlib.ExitStack() as cleanup:
+        if store is not None:
+            if os.path.exists(store) and not os.path.isfile(store):
+                raise OSError(f"{store} is not a file")
+            file = cleanup.enter_context(open(store, "a+b", buffering=0))
+            with contextlib.suppress(ImportError):  # no such locks on Windows
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.seek(0)
+            done = stored(file)
+        for config in configs:
+            try:
+                todo[json.dumps(complete(config))] = config
+            except ValueError as error:
+                yield config, error
+        total = len(todo)
+        for key in [key for key in todo if key in done]:
+            yield todo.pop(key), done[key]
+        began, pool = time.monotonic(), executor or ThreadPoolExecutor(jobs or os.cpu_count())
+        futures = {pool.submit(run_one, c, *([] if executor else [watch])): c for c in todo.values()}
+        try:
+            for count, future in enumerate(as_completed(futures), 1):
+                try:
+                    run = future.result()
+                except Exception as error:  # a worker died; in our own threads only a report can fail
+                    if not executor:
+                        raise
+                    run = error
+                if store is not None and isinstance(run, Run):
+                    append(file, as_record(complete(futures[future]), run))
+                if progress:
+                    left = (time.monotonic() - began) / count * (len(todo) - count)
+                    left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+                    progress(f"{total - len(todo) + count} of {total} runs, about {left} left")
+                yield futures[future], run
+        finally:
+            stopping.set()
+            for future in futures:
+                future.cancel()
+            if not executor:
+                pool.shutdown()
+
+
+def wilson(solved, total):
+    """95 % interval for the share of seeds that learn, by those seen (Wilson 1927): (low, high)."""
+    z, share = 1.96, solved / total
+    centre, spread = (
+        share + z**2 / (2 * total),
+        z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2),
+    )
+    return tuple(max(0, centre + sign * spread) / (1 + z**2 / total) for sign in (-1, 1))
+
+
+# --------------------------------------------------------------------------------------------------
+# 7. The command line
 
 
 class Screen:
@@ -1113,7 +1445,7 @@ class Screen:
 
     def __init__(self, as_json):
         self.as_json, self.in_place = as_json, sys.stdout.isatty() and not as_json
-        self.records, self.lock, self.shown_at = {}, threading.Lock(), -math.inf
+        self.runs, self.lock, self.shown_at, self.ended = {}, threading.Lock(), -math.inf, ""
 
     def say(self, text, passing=False):
         """Print the text; if it is only passing, in place on a terminal or else now and then."""
@@ -1126,55 +1458,72 @@ class Screen:
             text = text[: shutil.get_terminal_size().columns - 1] if passing else text
         print(text, end="" if passing and self.in_place else "\n", flush=True)
 
+    def progress(self, text):
+        """Note how many runs have ended."""
+        self.ended = text + "; "
+
     def evaluated(self, config, run, ended=False):
         """Take note of a run after an evaluation or at its end. Called from several threads."""
-        last, passed = run.history[-1], run.solved_at is not None
-        record = config | {"solved": passed, "solved_at": run.solved_at, "examples": run.examples}
-        record |= {"seconds": run.seconds, "accuracy": last["accuracy"], "budget": config["examples"]}
         with self.lock:
-            self.records[config["network"], config["supervision"], config["seed"]] = record
+            self.runs[config["network"], config["supervision"], config["seed"]] = config, run
             if self.as_json:
-                event = {"event": "run"} | record if ended else {"event": "eval"} | config | last
+                event = (
+                    as_record(config, run) if ended else {"event": "eval"} | config | run.history[-1]
+                )
                 print(json.dumps(event), flush=True)
             elif not ended:
-                right = ", ".join(f"{task} {100 * a:.1f} %" for task, a in last["accuracy"].items())
-                name = f"{config['network']}, {config['supervision']}, seed {config['seed']}"
+                right = run.history[-1]["accuracy"].items()
+                right = ", ".join(f"{task} {100 * share:.1f} %" for task, share in right)
+                name = (
+                    f"{self.ended}{config['network']}, {config['supervision']}, seed {config['seed']}"
+                )
                 self.say(f"{name}: {right} right after {run.examples:,} examples", passing=True)
 
-    def table(self, configs):
-        """Say who learned what, a line for each network and supervision; medians over the seeds."""
-        groups, tasks = {}, []
-        for config in configs:
-            name = config["network"], config["supervision"]
-            if record := self.records.get((*name, config["seed"])):
-                groups.setdefault(name, []).append(record)
-                tasks = list(record["accuracy"])
-        rows = [("network", "what the data asks", *tasks, "learned", "examples", "time")]
-        for (network, supervision), runs in groups.items():
-            share = 100 * (runs[0]["p"] or 0) * (len(tasks) > 1)
+    def table(self):
+        """Say who learned what, a line for each network and supervision, over the seeds."""
+        groups = {}
+        for (network, supervision, _), (config, run) in self.runs.items():
+            groups.setdefault((supervision == "target", network, supervision), []).append((config, run))
+        many = any(len(group) > 1 for group in groups.values())
+        rows = []
+        for (_, network, supervision), group in sorted(groups.items()):
+            configs, runs = zip(*group)
+            tasks = list(runs[0].history[-1]["accuracy"])
+            share = 100 * (configs[0]["p"] or 0) * (len(tasks) > 1)
             helper = tasks[0] if len(tasks) == 2 else "an earlier one"
             asks = {
                 "target": f"{tasks[-1]} only (control)",
-                "multi-task": f"{100 - share:g} % {tasks[-1]}" + f", {share:g} % {helper}" * (share > 0),
+                "multi-task": f"{100 - share:g} % {tasks[-1]}"
+                + f", {share:g} % {helper}" * (share > 0),
                 "multi-label": "all of them",
+                "explicit": "all of them, in turn",
             }
-            right = [f"{100 * statistics.median(r['accuracy'][t] for r in runs):.1f} %" for t in tasks]
+            accuracies = [run.history[-1]["accuracy"] for run in runs]
+            right = [f"{100 * statistics.median(a[task] for a in accuracies):.1f} %" for task in tasks]
             if supervision == "target":
                 right[:-1] = ["not asked"] * len(tasks[:-1])
-            solved = [run["solved_at"] for run in runs if run["solved"]]
-            learned = f"{len(solved)} of {len(runs)}" if len(runs) > 1 else "yes" if solved else "no"
-            seen = statistics.median(solved or [run["examples"] for run in runs])
-            seconds = statistics.median(run["seconds"] for run in runs)
-            row = network, asks[supervision], *right, learned, f"{seen:,.0f}", f"{seconds:.2f} s"
-            rows.append(row)
+            solved = [run.solved_at for run in runs if run.solved_at]
+            learned = "yes" if solved else "no"
+            seen = [run.solved_at or run.examples for run in runs]
+            examples = f"{statistics.median(seen):,.0f}"
+            if many:
+                low, high = wilson(len(solved), len(runs))
+                learned = f"{len(solved)} of {len(runs)} ({100 * low:.0f}-{100 * high:.0f} %)"
+                low, _, high = statistics.quantiles(
+                    seen * (1 + (len(seen) == 1)), n=4, method="inclusive"
+                )
+                examples += f" ({low:,.0f}-{high:,.0f})"
+            seconds = f"{statistics.median(run.seconds for run in runs):.2f} s"
+            rows.append((network, asks[supervision], *right, learned, examples, seconds))
+        rows.insert(0, ("network", "what the data asks", *tasks, "learned", "examples", "time"))
         widths = [max(map(len, column)) for column in zip(*rows)]
         aligns = "<<" + ">" * (len(widths) - 2)
         for row in rows:
             cells = (f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths))
             yield "  ".join(cells)
         yield "\nLearned: 99 % right or more on 10,000 examples never trained on."
-        if any(len(runs) > 1 for runs in groups.values()):
-            yield "The other numbers are medians over the seeds."
+        if many:
+            yield "In brackets the 95 % interval of that share, and the quartiles; the rest are medians over seeds."
 
 
 def parse(argv):
@@ -1200,35 +1549,35 @@ def parse(argv):
         "supervision": (None, SUPERVISIONS, "labels in the data"),
     }
     for name, (default, names, text) in choices.items():
-        text += f": {', '.join(names)} ({default or 'parity multi-task, else multi-label'})"
+        text += f": {', '.join(names)} ({default or 'lego, code: multi-label, else multi-task'})"
         parser.add_argument(f"--{name}", default=default, choices=names, metavar="X", help=text)
-    numbers = {
-        "p": (0.2, (0, 1), "multi-task: share of the examples that ask the helper question"),
-        "n": (50, (1,), "parity: bits of an example"),
-        "k": (None, (1,), "hidden bits (5), variables of lego (6), lines of code (4)"),
-        "modulus": (5, (2, 100), "code: what it computes modulo"),
-        "width": (None, (1,), "hidden units of the mlp (128), width of the transformer (32)"),
-        "layers": (None, (1,), "layers of the transformer (lego 3, code 6)"),
-        "heads": (2, (1,), "attention heads of each layer"),
-        "batch": (64, (1,), "examples per training step"),
-        "examples": (1_000_000, (1,), "give up after so many; the control sees as many as its run did"),
-        "lr": (None, (0,), "learning rate (bilinear 0.02, else 0.002)"),
-        "seed": (0, (0,), "decides the hidden bits, the starting weights and the examples"),
-        "seeds": (1, (1, 1_000_000), "repeat with so many seeds, counted up from --seed"),
-        "show": (
-            0,
-            (0, 10_000),
-            "print so many examples, and in the end what was answered (not with --json)",
-        ),
+    numbers = {  # bounds, what it is, and its default, if not for iis.train or the network to say
+        "p": ((0, 1), "multi-task: share of the examples that ask a helper question (0.2)"),
+        "n": ((1,), "bits of an example (50), or pictures of digits (16)"),
+        "k": ((1,), "hidden bits (5), variables of lego (6), lines of code (4)"),
+        "distractors": ((0,), "parity: so many more helpers, sums of other bits (0)"),
+        "modulus": ((2, 100), "code: what it computes modulo (5)"),
+        "width": ((1,), "hidden units of the mlp (128), width of the transformer (32)"),
+        "layers": ((1,), "layers of the transformer (lego 3, code 6)"),
+        "heads": ((1,), "attention heads of each layer (2)"),
+        "batch": ((1,), "examples per training step (64)"),
+        "examples": ((1,), "give up after so many (1000000); the control sees as many as its run did"),
+        "lr": ((0,), "learning rate (bilinear 0.02, else 0.002)"),
+        "seed": ((0,), "decides the hidden bits, the starting weights and the examples (0)", 0),
+        "seeds": ((1, 1_000_000), "repeat with so many seeds, counted up from --seed (1)", 1),
+        "show": ((0, 10_000), "print so many examples and what was answered, without --json (0)", 0),
+        "jobs": ((1, 1_000), "so many runs at a time (one for each core)"),
     }
-    for name, (default, _, text) in numbers.items():
-        text += "" if default is None else f" ({default})"
-        parser.add_argument(f"--{name}", default=default, metavar="X", help=text)
+    for name, (_, text, *default) in numbers.items():
+        parser.add_argument(f"--{name}", default=(*default, None)[0], metavar="X", help=text)
+    parser.add_argument(
+        "--store", metavar="FILE", help="keep finished runs there; do only those missing"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object a line, nothing else"
     )
     args = parser.parse_args(argv)
-    for name, (_, bounds, _) in numbers.items():
+    for name, (bounds, *_) in numbers.items():
         value = getattr(args, name)
         for kind in (int, float):
             if isinstance(value, str):
@@ -1245,31 +1594,22 @@ def parse(argv):
 
 def configure(args):
     """Return the configurations that the command line asks for, without the controls."""
+    settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
     networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
-    supervision = args.supervision or ("multi-task" if args.problem == "parity" else "multi-label")
-    p = {"target": 0.0, "multi-task": args.p, "multi-label": None}[supervision]
-    k, width, layers = {"parity": (5, 128, 0), "lego": (6, 32, 3), "code": (4, 32, 6)}[args.problem]
-    k, width, layers = args.k or k, args.width or width, args.layers or layers
-    common = {"problem": args.problem, "k": k, "supervision": supervision, "p": p}
-    common |= {name: getattr(args, name) for name in ("batch", "examples", "lr")}
-    common |= {"parity": {"n": args.n}, "lego": {}, "code": {"modulus": args.modulus}}[args.problem]
-    sizes = {"bilinear": {}, "mlp": {"width": width}}
-    sizes["transformer"] = {"width": width, "layers": layers, "heads": args.heads}
     seeds = range(args.seed, args.seed + args.seeds)
-    return [common | {"network": n, "seed": seed} | sizes[n] for seed in seeds for n in networks]
+    return [complete(settings | {"network": n, "seed": seed}) for seed in seeds for n in networks]
 
 
-def command(args, screen, configs):
-    """Train with the chosen supervision, then the control on as many examples; fill in configs.
+def command(args, screen):
+    """Train with the chosen supervision, then the control on as many examples.
 
     Returns what went wrong, a line for each run that failed.
     """
-    configs += configure(args)
-    first = [config for config in configs if config["seed"] == args.seed]
+    configs = configure(args)
     problem, _ = build(configs[0])
     screen.say("Preparing; the very first time this compiles for some seconds ...", passing=True)
-    for _, run in sweep([config | {"examples": 1} for config in first]):
-        if isinstance(run, ValueError) and not isinstance(run, Diverged):
+    for _, run in sweep([c | {"examples": 1} for c in configs if c["seed"] == args.seed]):
+        if isinstance(run, Exception) and not isinstance(run, Diverged):
             raise run
     inputs, labels = problem.sample(np.random.default_rng(args.seed), max(1, args.show))
 
@@ -1281,40 +1621,39 @@ def command(args, screen, configs):
         for example, truth in zip(inputs, labels):
             lines = problem.show(example).split("\n")
             if args.problem == "parity" and problem.n <= 75:
-                lines.append(problem.show(problem.mask).replace("0", " ").replace("1", "^").rstrip())
+                lines.append("".join(" ^"[i in problem.support] for i in range(problem.n)).rstrip())
             screen.say("\n    " + "\n    ".join([*lines, *say(example, truth)]))
 
     if not args.json:
         screen.say(problem.describe() + " For example:")
         show(lambda example, truth: [worded(truth)])
         screen.say("")
-    failures, controls, networks = [], {}, {}
+    failures, controls, networks = [], [], {}
 
     def train_all(configs):
-        with contextlib.closing(sweep(configs, screen.evaluated)) as runs:
+        runs = sweep(configs, None, args.store, screen.evaluated, screen.progress, args.jobs)
+        with contextlib.closing(runs):
             for config, run in runs:
-                if isinstance(run, ValueError):
+                if isinstance(run, Exception):
                     failures.append(f"{config['network']}, seed {config['seed']}: {run}")
                     continue
                 screen.evaluated(config, run, ended=True)
-                if config["seed"] == args.seed:
-                    networks[config["network"], config["supervision"]] = run.network
-                control = {"supervision": "target", "p": 0.0, "examples": run.examples}
-                controls[configs.index(config)] = config | control
+                if config["seed"] == args.seed and run.network:
+                    networks[f"{config['network']} {config['supervision']}"] = run.network
+                control = {"supervision": "target", "examples": run.examples}
+                controls.append(complete(config | control))
 
-    train_all(configs[:])
+    train_all(configs)
     if configs[0]["supervision"] != "target":
-        again = [controls[i] for i in sorted(controls)]
-        configs += again
-        train_all(again)
+        train_all(controls[:])
     if args.show and not args.json:
         screen.say("What was answered:")
         show(
             lambda example, truth: (
                 [f"truth: {worded(truth)}"]
                 + [
-                    f"{' '.join(name)}: {worded(network.predict(example[None])[0])}"
-                    for name, network in networks.items()
+                    f"{name}: {worded(net.predict(example[None])[0])}"
+                    for name, net in sorted(networks.items())
                 ]
             )
         )
@@ -1325,21 +1664,24 @@ def command(args, screen, configs):
 def main(argv=None):
     """Run the command line; return the exit status."""
     args = parse(argv)
-    screen, configs, status, complaints = Screen(args.json), [], 0, []
+    screen, status, complaints = Screen(args.json), 0, []
     try:
         try:
-            complaints = command(args, screen, configs)
+            complaints = command(args, screen)
             status = 1 if complaints else 0
         except KeyboardInterrupt:
             status, complaints = 130, ["interrupted"]
-        except ValueError as error:
-            status, complaints = 2, [error]
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            reason = getattr(error, "strerror", None)
+            status, complaints = 2, [f"{args.store}: {reason}" if reason else error]
         except MemoryError:
             status, complaints = 2, ["not enough memory for such sizes"]
         if screen.in_place:
             print(end="\r\033[K")
-        if screen.records and (status == 130 or not args.json):
-            table = "\n".join(screen.table(configs))
+        if screen.runs and (status == 130 or not args.json):
+            table = "\n".join(screen.table())
             print(table, file=sys.stderr if args.json else sys.stdout, flush=True)
         for complaint in complaints:
             print(f"iis.py: {complaint}", file=sys.stderr)

@@ -301,7 +301,7 @@ def test_the_parity_gradient_is_zero_at_bilinears_start_and_the_sums_is_not():
     network.init(problem, np.random.default_rng(0), np.float64)
     assert network.params["W"].shape == (3, 11)  # k x (n + 1)
     inputs = every_input(10)
-    sums = np.bitwise_count(inputs & problem.mask).astype(int)
+    sums = problem.label(inputs)[:, :1]
     none = np.full_like(sums, -1)
     _, gradients = network.loss_and_gradients(inputs, np.hstack([none, sums % 2]))
     assert max(abs(g).max() for g in gradients.values()) <= 1e-12
@@ -315,8 +315,7 @@ def test_bilinear_is_right_everywhere_once_w_reads_the_sum():
     network.params["W"][:, problem.support] = 0.5  # now P_j = sum - j
     network.params["v"][:] = [2, -4, 4, -4, 4]  # f goes -1, 1, -1, 1, -1, 1 as the sum goes 0 ... 5
     network.params["c"][:] = -1
-    sums = np.bitwise_count(every_input(12) & problem.mask).astype(int)
-    labels = np.hstack([sums, sums % 2])
+    labels = problem.label(every_input(12))
     assert (network.predict(every_input(12)) == labels).all()
     assert network.loss_and_gradients(every_input(12), labels)[0] < 1e-24
 
@@ -496,7 +495,7 @@ def test_a_sweep_yields_every_configuration_with_its_run():
         common | {"network": network, "seed": s} for network in iis.NETWORKS["parity"] for s in range(3)
     ]
     heard = []
-    results = list(iis.sweep(configs, lambda config, run: heard.append(config)))
+    results = list(iis.sweep(configs, report=lambda config, run: heard.append(config)))
     assert sorted(map(str, configs)) == sorted(str(config) for config, _ in results)
     for config, run in results:
         problem, network = iis.build(config)
@@ -610,7 +609,7 @@ def test_a_loss_that_is_no_number_gets_one_line_and_status_1():
 def test_help_explains_every_option():
     done = command("--help")
     names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  --")]
-    assert len(names) == len(set(names)) == 17
+    assert len(names) == len(set(names)) == 20
     assert max(map(len, done.stdout.splitlines())) < 100
     assert all(name in done.stdout for name in (*iis.NETWORKS, "transformer", *iis.SUPERVISIONS))
 
@@ -685,8 +684,12 @@ def test_a_figure_is_drawn_and_its_path_printed(tmp_path):
     assert Path(done.stdout.strip()).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("options", [["mixture", "--seeds", "0"], ["mixture", "--folder", "README.md/x"]])
+@pytest.mark.parametrize(
+    "options", [["mixture", "--seeds", "0"], ["mixture", "--folder", "README.md/x"]]
+)
 def test_a_figure_that_cannot_be_drawn_gets_one_line(options):
     line = [sys.executable, "plots.py", *options]
     done = subprocess.run(line, cwd=HERE, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
+    assert (
+        done.returncode == 1 and done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
+    )
