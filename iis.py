@@ -136,8 +136,8 @@ class ParitySum:
 class Digits:
     """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
 
-    The pictures come with scikit-learn, 8 x 8 points, here black or white: 118 zeros and as many ones
-    to train on, 60 of each that only sample_held_out shows.
+    The pictures come with scikit-learn, 8 x 8 points, here black or white, 178 of each digit; every
+    third is shown by sample_held_out alone.
 
     An example is n 64-bit words, a picture each. Attributes are ParitySum's, except that n counts the
     bits that a network sees, 64 for a picture.
@@ -157,18 +157,21 @@ class Digits:
         self.used = np.full(self.words, 2**64 - 1, np.uint64)
         points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
         words = np.packbits(points > 7, axis=1, bitorder="little").view("<u8")[:, 0]
-        self.pictures = np.stack([words[digits == digit][:178] for digit in (0, 1)])
+        pictures = np.stack([words[digits == digit][:178] for digit in (0, 1)])
+        new = np.arange(178) % 3 == 2
+        self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
 
-    def sample(self, rng, size, pictures=slice(118)):
+    def sample(self, rng, size):
         """Draw examples: inputs, uint64 (size, n), and labels, int64 (size, 2)."""
-        hidden, labels = self.hidden.sample(rng, size)
-        pictures = self.pictures[:, pictures]
-        bits = unpacked(hidden, self.words)
-        return pictures[bits, rng.integers(0, pictures.shape[1], bits.shape)], labels
+        return self._illustrate(self.pictures, rng, *self.hidden.sample(rng, size))
 
     def sample_held_out(self, rng, size):
         """Draw examples of pictures that sample never shows."""
-        return self.sample(rng, size, slice(118, None))
+        return self._illustrate(self.new_pictures, rng, *self.hidden.sample(rng, size))
+
+    def _illustrate(self, pictures, rng, hidden, labels):
+        bits = unpacked(hidden, self.words)
+        return pictures[bits, rng.integers(0, pictures.shape[1], bits.shape)], labels
 
     def show(self, example):
         """Write one example, uint64 (n,), as pictures side by side."""
@@ -1126,14 +1129,14 @@ def train(
     seed=0,
     stop_when_solved=True,
     lr=None,
-    every=6_400,
+    every=None,
     dtype=np.float32,
     report=None,
 ):
     """Train the network from scratch, on fresh examples all the way, and return the Run.
 
-    It is evaluated after every so many examples, later when their number has grown by a sixteenth.
-    The seed decides the start, the examples, the labels they carry and the held-out examples, each
+    It is evaluated after `every` examples or, if None, 6,400, later when their number has grown by a
+    sixteenth. The seed decides the start, the examples, the labels they carry and the held-out examples, each
     independently of the others. lr None is the network's own. report(run) is called after every
     evaluation.
 
@@ -1142,7 +1145,7 @@ def train(
     """
     examples = number("examples", examples, 1, whole=True)
     batch = number("batch", batch, 1, whole=True)
-    every = number("every", every, 1, whole=True)
+    every = None if every is None else number("every", every, 1, whole=True)
     lr = None if lr is None else number("lr", lr, 0)
     seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
     start, data, choice, held_out = map(np.random.default_rng, seeds)
@@ -1150,7 +1153,7 @@ def train(
     network.init(Explicit(problem) if supervision == "explicit" else problem, start, dtype)
     run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
-        batches = -(-max(every, run.examples // 16) // batch)
+        batches = -(-(every or max(6_400, run.examples // 16)) // batch)
         goal = min(examples, run.examples + batches * batch)
         loss, before = 0.0, run.examples
         while run.examples < goal:

@@ -1,4 +1,7 @@
-"""Figures about iis.py. `python plots.py mixture` draws one into the folder figures/ and says where."""
+"""Figures about iis.py. `python plots.py` draws all into the folder figures/ and says where.
+
+`python plots.py mixture` draws one. What is computed, iis.py computes; here it is drawn.
+"""
 
 import argparse
 import os
@@ -6,15 +9,17 @@ import platform
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # runs are parallel, their products need not be
 
 import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import FuncAnimation
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.widgets import RadioButtons, Slider
 
 import iis
 
@@ -31,18 +36,57 @@ plt.rcParams.update(
 )
 
 
-def run_all(configs, key):
+SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
+
+
+def run_all(configs, key, **settings):
     """Train all configurations, showing progress; return {key(config): [Run per seed]}."""
-    runs = defaultdict(list)
-    for done, (config, run) in enumerate(iis.sweep(configs), 1):
-        if isinstance(run, ValueError):
+    show = sys.stderr.isatty()
+    settings |= (
+        {"progress": lambda text: print(end=f"\r\033[K{text}", file=sys.stderr, flush=True)}
+        if show
+        else {}
+    )
+    runs = defaultdict(dict)
+    for config, run in iis.sweep(configs, **SWEEP | settings):
+        if isinstance(run, Exception):
             raise run
-        runs[key(config)].append(run)
-        if sys.stderr.isatty():
-            print(
-                f"\r{done} of {len(configs)} runs", end="\n" * (done == len(configs)), file=sys.stderr
-            )
-    return runs
+        runs[key(config)][config["seed"]] = run
+    print(end="\r\033[K" * show, file=sys.stderr, flush=True)
+    return {name: [found[seed] for seed in sorted(found)] for name, found in runs.items()}
+
+
+def middle(values):
+    """Median, and distances to the lowest and the highest, as matplotlib's errorbar takes them."""
+    median = np.median(values)
+    return median, median - min(values), max(values) - median
+
+
+def dots(axis, position, runs, limit, **style):
+    """A dot for each seed: the examples until it was solved, or above `limit` if it was not."""
+    seen = [run.solved_at or 1.4 * limit for run in runs]
+    spread = np.linspace(-0.12, 0.12, len(seen)) if len(seen) > 1 else [0]
+    axis.plot(
+        position + np.array(spread), seen, **{"marker": "o", "markersize": 4, "linestyle": ""} | style
+    )
+
+
+def not_learned(axis, limit):
+    """Mark the band in which dots() puts the runs that were not solved; to call when all are drawn."""
+    axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
+    text, transform = f"not learned in {limit:,}", axis.get_yaxis_transform()
+    axis.text(0.5, 2 * limit, text, va="center", ha="center", fontsize=8, transform=transform)
+    axis.set(yscale="log", ylim=(None, 2.5 * limit))
+    counted(axis.yaxis)
+
+
+def counted(axis):
+    """Write 20k for 20,000, also between the powers of ten."""
+    axis.set_major_formatter(EngFormatter(sep=""))
+    if axis.get_scale() == "log":
+        low, high = axis.get_view_interval()
+        axis.set_minor_formatter(EngFormatter(sep="") if high < 30 * low else NullFormatter())
+        axis.set_minor_locator(LogLocator(subs=(2, 5) if high < 30 * low else "auto"))
 
 
 def curves(runs, task):
@@ -61,10 +105,9 @@ def mixture(seeds=5):
     """What share of helper questions is best? Both tasks over training, and examples needed, against p."""
     shares = [0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1]
     budget = 3_000_000
-    common = {"problem": "parity", "n": 50, "k": 5, "width": 128, "examples": budget}
     runs = run_all(
         [
-            common | {"network": network, "p": p, "seed": seed}
+            {"network": network, "p": p, "seed": seed, "examples": budget}
             for p in shares
             for network in iis.NETWORKS["parity"]
             for seed in range(seeds)
@@ -85,12 +128,9 @@ def mixture(seeds=5):
             axis.set(xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
             axis.set(title=f"{network}: {task}", ylabel="held-out examples right (%)")
         for position, (p, colour) in enumerate(zip(shares, colours)):
-            solved = [run.solved_at for run in runs[network, p]]
-            values = [seen or 1.35 * budget for seen in solved]
-            row[2].plot([position] * seeds, values, "o", color=colour, markersize=4, alpha=0.8)
-        row[2].axhspan(1.15 * budget, 1.6 * budget, color="0.9")
-        row[2].text(2.3, 1.35 * budget, f"not learned in {budget:,}", va="center", fontsize=8)
-        row[2].set(yscale="log", ylim=(9e4, 1.6 * budget), ylabel="examples until 99 % right")
+            dots(row[2], position, runs[network, p], budget, color=colour)
+        not_learned(row[2], budget)
+        row[2].set_ylabel("examples until 99 % right")
         row[2].set_title(f"{network}: parity learned after")
         row[2].set_xticks(range(len(shares)), [f"{p:g}" for p in shares], rotation=60)
     axes[1, 0].set_xlabel("examples seen")
@@ -105,14 +145,10 @@ def mixture(seeds=5):
 
 def hops(problem, p, seeds):
     """Accuracy of every task of a sequence problem over training, under each supervision."""
-    parser_defaults = iis.parse(["--problem", problem, "--seeds", str(seeds), "--p", str(p)])
-    base = iis.configure(parser_defaults)
     kinds = "multi-label", "multi-task", "target"
-    shares = {"multi-label": None, "multi-task": p, "target": 0.0}
-    runs = run_all(
-        [config | {"supervision": kind, "p": shares[kind]} for kind in kinds for config in base],
-        lambda config: config["supervision"],
-    )
+    base = {"problem": problem, "p": p}
+    configs = [base | {"supervision": kind, "seed": seed} for kind in kinds for seed in range(seeds)]
+    runs = run_all(configs, lambda config: config["supervision"])
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
     longest = max(run.examples for kind in kinds[:2] for run in runs[kind])
     for axis, kind in zip(axes, kinds):
@@ -146,6 +182,353 @@ def lego(seeds=5):
 def code(seeds=5):
     """Programs of 4 lines: which lines become right, and when?"""
     return hops("code", 0.5, seeds)
+
+
+def multiplications(network):
+    """Multiplications that one pass of a network takes, all matrices written out, attention included."""
+    problem, matrices = network.problem, [array for array in network.params.values() if array.ndim == 2]
+    if not hasattr(network, "heads"):
+        return sum(array.size for array in matrices)
+    E, *inner, H = matrices
+    attention = 2 * network.layers * network.width * problem.k
+    return problem.k * (sum(array.size for array in inner) + attention + len(problem.tasks) * H.size)
+
+
+def supervision(seeds=10):
+    """How do labels of easier questions compare with a chain of thought, in examples, labels and work?"""
+    kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels"}
+    kinds |= {"explicit": "all, read\nin turn"}
+    settings = {  # the control's budget and that of all: more than multi-task needs, if not for code
+        "parity": ({"p": 0.2, "examples": 200_000, "every": 1280}, "parity, 5 of 50 bits"),
+        "lego": ({"p": 0.5, "examples": 300_000}, "lego, 6 hops"),
+        "code": ({"p": 0.5, "examples": 500_000}, "code, 4 lines"),
+    }
+    figure, axes = plt.subplots(3, 3, figsize=(10, 7.5), sharex=True)
+    for column, (problem, (common, title)) in zip(axes.T, settings.items()):
+        count = seeds if problem == "parity" else max(1, seeds // 3)
+        common |= {"problem": problem}
+        configs = [common | {"supervision": kind, "seed": s} for kind in kinds for s in range(count)]
+        runs = run_all(configs, lambda config: config["supervision"])
+        for position, kind in enumerate(kinds):
+            task, network = iis.build(common)
+            network.init(iis.Explicit(task) if kind == "explicit" else task, np.random.default_rng(0))
+            tasks, work = len(task.tasks), multiplications(network)
+            labels, passes = (
+                tasks if kind in ("multi-label", "explicit") else 1,
+                tasks if kind == "explicit" else 1,
+            )
+            colour = plt.cm.viridis(0.28 * position)
+            dots(column[0], position, runs[kind], common["examples"], color=colour)
+            used = [labels * run.solved_at for run in runs[kind] if run.solved_at]
+            column[1].plot([position] * len(used), used, "o", color=colour, markersize=4)
+            column[2].bar(position, passes * work, color=colour, width=0.6)
+            text = f"{passes} pass" + "es" * (passes > 1)
+            column[2].text(position, passes * work, text, ha="center", va="bottom", fontsize=8)
+        not_learned(column[0], common["examples"])
+        column[1].set_yscale("log")
+        column[2].margins(y=0.12)
+        counted(column[1].yaxis)
+        counted(column[2].yaxis)
+        column[0].set_title(f"{title}: {count} seeds")
+        column[2].set_xticks(range(len(kinds)), kinds.values())
+    names = "examples until 99 % right", "labels consumed until then", "multiplications to answer once"
+    for axis, name in zip(axes[:, 0], names):
+        axis.set_ylabel(name)
+    figure.suptitle(
+        "Labels of easier questions, and a chain of thought (read in turn). A dot for each seed"
+    )
+    return figure
+
+
+def interference(seeds=5):
+    """Do helpers that help with nothing do harm? Sums of other bits beside the right one."""
+    counts, widths, budget = (0, 1, 2, 4, 8), (8, 32, 128), 1_000_000
+    kinds = {"multi-task": "one label: 20 % ask a sum, of any group", "multi-label": "all labels"}
+    configs = [
+        {"distractors": d, "network": "mlp", "width": width, "seed": seed, "supervision": kind}
+        for d in counts
+        for width in widths
+        for seed in range(seeds)
+        for kind in kinds
+    ]
+    runs = run_all(configs, lambda c: (c["supervision"], c["width"], c["distractors"]))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
+    for axis, (kind, title) in zip(axes, kinds.items()):
+        for i, (width, marker) in enumerate(zip(widths, "v^o")):
+            colour = plt.cm.viridis(0.4 * i)
+            medians = [
+                np.median([run.solved_at or 1.4 * budget for run in runs[kind, width, d]])
+                for d in counts
+            ]
+            axis.plot(np.arange(5) + 0.25 * (i - 1), medians, color=colour, linewidth=1)
+            for position, d in enumerate(counts):
+                label = {"label": f"width {width}"} if d == 0 else {}
+                place = position + 0.25 * (i - 1)
+                dots(axis, place, runs[kind, width, d], budget, color=colour, marker=marker, **label)
+        not_learned(axis, budget)
+        axis.set(title=title, xlabel="distractors: sums of 5 other bits each")
+        axis.set_xticks(range(len(counts)), counts)
+    axes[0].set_ylabel("examples until parity is 99 % right")
+    axes[0].legend(loc="lower right")
+    figure.suptitle(
+        f"Parity of 5 of 50 bits and useless helpers, mlp. {seeds} seeds: a dot each, lines at medians"
+    )
+    return figure
+
+
+def scale(seeds=5):
+    """Do larger networks need fewer examples of the simple task? A map over width and p."""
+    shares, widths, budget = (0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8), (8, 32, 128, 512, 2048), 600_000
+    configs = [
+        {"p": p, "network": "mlp", "width": width, "seed": seed, "examples": budget}
+        for p in shares
+        for width in widths
+        for seed in range(seeds)
+    ]
+    runs = run_all(configs, lambda config: (config["width"], config["p"]))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+    names = "examples until parity is 99 % right", "how many of them asked for the sum"
+    count = EngFormatter(sep="")
+    for axis, name in zip(axes, names):
+        picture = np.full((len(widths), len(shares)), np.nan)
+        for row, width in enumerate(widths):
+            for column, p in enumerate(shares):
+                seen = [run.solved_at or np.inf for run in runs[width, p]]
+                text = f"{np.isfinite(seen).sum()} of\n{seeds} learn"
+                if p == 0 and axis is axes[1]:
+                    text = "none"
+                elif np.median(seen) < np.inf:
+                    values = np.array([np.median(seen), min(seen), max(seen)]) * (
+                        p if axis is axes[1] else 1
+                    )
+                    picture[row, column] = values[0]
+                    text = "{}\n{} to {}".format(
+                        *("never" if v == np.inf else count(float(f"{v:.2g}")) for v in values)
+                    )
+                axis.text(column, row, text, ha="center", va="center", fontsize=7)
+        axis.imshow(picture, norm="log", cmap="viridis", aspect="auto", origin="lower", alpha=0.55)
+        axis.set(title=name, xlabel="p, the share of examples that ask the sum")
+        axis.set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
+        axis.set_yticks(range(len(widths)), widths)
+        axis.grid(False)
+    axes[0].set_ylabel("width of the mlp (units)")
+    figure.suptitle(
+        f"Parity of 5 of 50 bits: median, and lowest to highest, of {seeds} seeds; at most {budget:,} examples"
+    )
+    return figure
+
+
+def hardness(seeds=5):
+    """Parity alone is hard for any network and start: what the gradient says at first, and growth in n."""
+    ks, n = np.arange(1, 9), 18
+
+    def both(job):
+        k, seed = job
+        problem, network, rng = iis.ParitySum(n, k, seed), iis.MLP(), np.random.default_rng(seed)
+        network.init(problem, rng, np.float64)
+        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # as usual: not at 0
+        return [iis.signal(problem, network, task) for task in (1, 0)]
+
+    with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
+        values = list(pool.map(both, [(k, seed) for k in ks for seed in range(seeds)]))
+    values = np.array(values).reshape(len(ks), seeds, 2, 2)  # k, seed, task, (whole, telling)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
+    for i, (task, style) in enumerate((("parity", "o-"), ("sum", "s--"))):
+        whole, telling = values[:, :, i].transpose(2, 0, 1)
+        rate = np.exp(np.polyfit(ks[1:], np.log(np.median(telling, axis=1)[1:]), 1)[0])
+        bars = np.transpose([middle(row) for row in telling])
+        label = f"{task}: times {rate:.2f} for each k from 2 to 8"
+        colour = plt.cm.viridis(0.6 * i)
+        axes[0].errorbar(ks, bars[0], bars[1:], fmt=style, color=colour, label=label, markersize=4)
+        label = f"{task}, the whole gradient"
+        axes[0].plot(ks, np.median(whole, axis=1), ":", color=colour, label=label, linewidth=1)
+    axes[0].set(
+        yscale="log", xlabel="k, hidden bits of 18", ylabel="length of the gradient at the start"
+    )
+    axes[0].set_title("What the gradient tells of the hidden bits")
+    axes[0].legend(fontsize=8)
+
+    base = {"network": "mlp", "examples": 3_000_000}
+    series = {(2, "target"): (10, 40, 160, 640, 2560), (3, "target"): (10, 20, 40, 80, 160, 320)}
+    series |= {(k, "multi-task"): (10, 20, 40, 80, 160) for k in (3, 5, 8)}
+    configs = [
+        base | {"n": n, "k": k, "supervision": kind, "seed": seed, "every": 640 if k < 5 else None}
+        for (k, kind), sizes in series.items()
+        for n in sizes
+        for seed in range(seeds)
+    ]
+    runs = run_all(configs, lambda config: (config["k"], config["supervision"], config["n"]))
+    for i, ((k, kind), sizes) in enumerate(series.items()):
+        seen = [[run.solved_at or np.nan for run in runs[k, kind, n]] for n in sizes]
+        full = [j for j, row in enumerate(seen) if not np.isnan(row).any()]
+        bars = np.transpose([middle(seen[j]) for j in full])
+        sizes = np.array(sizes)[full]
+        power = np.polyfit(np.log(sizes), np.log(bars[0]), 1)[0]
+        label = f"k = {k}, {'alone' if kind == 'target' else '20 % sum'}: n to the {power:.2f}"
+        style = ("o-", "s-", "s--", "^--", "v--")[i]
+        colour = plt.cm.viridis((0, 0.3, 0.3, 0.6, 0.85)[i])
+        axes[1].errorbar(sizes, bars[0], bars[1:], fmt=style, color=colour, label=label, markersize=4)
+    axes[1].set(
+        xscale="log", yscale="log", xlabel="n, bits of an example", ylabel="examples until 99 % right"
+    )
+    axes[1].set_title("Parity alone, and mixed with the sum")
+    axes[1].set_ylim(300)
+    axes[1].legend(fontsize=8, loc="lower right")
+    figure.suptitle(f"mlp of width 128. {seeds} seeds: median and range")
+    return figure
+
+
+def theory(seeds=10):
+    """The exact recursion, predicted without a sample, against training on samples."""
+    shown, n, k, batch = (0.1, 0.2, 0.5), 50, 5, 64
+    lr, ratio = iis.Bilinear.rates(n, k, batch)
+    shares = (0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+    predicted = {p: iis.recursion(k, (p, 1 - p), 20_000, lr, ratio) for p in shares}
+    paths = defaultdict(list)
+
+    def watch(config, run):
+        W, v, support = run.network.params["W"], run.network.params["v"], run.network.problem.support
+        w = W[:, support].mean(axis=1)
+        paths[config["p"], config["seed"]].append(
+            (run.examples, w, v.copy(), *run.history[-1]["accuracy"].values())
+        )
+
+    base = {"network": "bilinear", "every": 1280, "examples": 1_500_000}
+    configs = [base | {"p": p, "seed": seed} for p in shares for seed in range(seeds)]
+    with_paths = {"executor": None, "store": None, "report": watch}
+    runs = run_all(configs, lambda config: config["p"], **with_paths)
+    figure, axes = plt.subplots(3, 3, figsize=(11, 8.5))
+    for column, p in zip(axes.T[:, :2], shown):
+        curve, limit = predicted[p], max(run.examples for run in runs[p])
+        steps = np.arange(limit // batch)
+        for path in (paths[p, seed] for seed in range(seeds)):
+            examples, w, v, *right = map(np.array, zip(*path))
+            column[0].plot(examples, w, color="0.55", linewidth=0.4)
+            column[0].plot(examples, v / 10, color="0.75", linewidth=0.4)
+            for values, colour in zip(right, ("0.75", "0.55")):
+                column[1].plot(examples, 100 * values, color=colour, linewidth=0.4)
+        for name, factor, colour in (("w", 1, 0.0), ("v", 0.1, 0.6)):
+            column[0].plot(
+                steps * batch,
+                factor * curve[name][steps],
+                "--",
+                color=plt.cm.viridis(colour),
+                linewidth=1.2,
+            )
+        for name, colour in (("parity", 0.0), ("sum", 0.6)):
+            label = f"{name}, predicted"
+            column[1].plot(
+                steps * batch, 100 * curve[name][steps], "--", color=plt.cm.viridis(colour), label=label
+            )
+        column[0].set(title=f"p = {p:g}", xlim=(0, limit))
+        column[1].set(xlabel="examples seen", xlim=(0, limit))
+        counted(column[0].xaxis)
+        counted(column[1].xaxis)
+    axes[0, 0].set_ylabel("weights: W on the hidden bits\n(to 1/2), v / 10 (spreading)")
+    axes[1, 0].set_ylabel("held-out examples right (%)")
+    axes[1, 0].legend(fontsize=8)
+
+    expected = {}
+    for position, (p, curve) in enumerate(predicted.items()):
+        dots(axes[2, 0], position, runs[p], base["examples"], color=plt.cm.viridis(0.3), markersize=3)
+        seen = [run.solved_at for run in runs[p]]
+        if curve["parity"].max() >= 0.99:
+            expected[p] = batch * int(np.argmax(curve["parity"] >= 0.99))
+            print(
+                f"p = {p:g}: predicted {expected[p]:,}, measured {np.median(seen):,.0f} examples",
+                end=" ",
+            )
+            print(f"in the median, {np.median(seen) / expected[p]:.3f} times as many")
+        else:
+            print(f"p = {p:g}: predicted never, measured {seen.count(None)} of {seeds} never")
+    places, values = [shares.index(p) for p in expected], np.array([*expected.values()])
+    axes[2, 0].plot(places, values, "--", color=plt.cm.viridis(0.0), label="predicted")
+    band = {"color": "0.85", "linewidth": 0, "label": "within 15 %"}
+    axes[2, 0].fill_between(places, values / 1.15, 1.15 * values, **band)
+    axes[2, 0].set(
+        xlabel="p, the share of examples that ask the sum", ylabel="examples until 99 % right"
+    )
+    axes[2, 0].set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
+    not_learned(axes[2, 0], base["examples"])
+    axes[2, 0].legend(fontsize=8, loc="center")
+    axes[2, 0].set_title("predicted and measured")
+
+    batches = (32, 64, 256, 1024)
+    configs = [
+        {
+            "network": "bilinear",
+            "batch": size,
+            "lr": lr,
+            "every": 10 * size,
+            "examples": 4_000 * size,
+            "seed": seed,
+        }
+        for size in batches
+        for seed in range(seeds)
+    ]
+    runs = run_all(configs, lambda config: config["batch"])
+    steps = expected[0.2] / batch
+    bars = [middle([run.solved_at / size / steps for run in runs[size]]) for size in batches]
+    bars = np.transpose(bars)
+    axes[2, 1].errorbar(batches, bars[0], bars[1:], fmt="o-", color=plt.cm.viridis(0.3), markersize=4)
+    axes[2, 1].axhline(1, color="0.3", linewidth=0.8)
+    axes[2, 1].set(xscale="log", xlabel="examples per step", ylabel="steps needed / steps predicted")
+    axes[2, 1].set_xticks(batches, batches)
+    axes[2, 1].minorticks_off()
+    axes[2, 1].set_title("p = 0.2: samples are noise")
+
+    spreads, budget = (0, 0.01, 0.03, 0.1, 0.2, 0.3), 1_000_000
+    configs = [
+        {"network": "bilinear", "spread": spread, "seed": seed}
+        for spread in spreads
+        for seed in range(seeds)
+    ]
+    runs = run_all(configs, lambda config: config["spread"])
+    for position, spread in enumerate(spreads):
+        dots(axes[2, 2], position, runs[spread], budget, color=plt.cm.viridis(0.3))
+    not_learned(axes[2, 2], budget)
+    axes[2, 2].set_xticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
+    axes[2, 2].set(xlabel="noise added to W and v at the start", ylabel="examples until 99 % right")
+    axes[2, 2].set_title("p = 0.2: another start")
+    figure.suptitle(
+        f"Bilinear, parity of 5 of 50 bits. Dashed: the exact recursion. Grey, dots: {seeds} seeds, or median and range"
+    )
+    return figure
+
+
+def digits(seeds=5):
+    """The same over pictures: 16 handwritten zeros and ones, 5 of them hidden; new pictures to test."""
+    problem, budget = iis.Digits(), 400_000
+    kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "all labels"}
+    kinds |= {"explicit": "all, read in turn"}
+    base = {"problem": "digits", "examples": budget, "stop_when_solved": False}
+    configs = [base | {"supervision": kind, "seed": seed} for kind in kinds for seed in range(seeds)]
+    runs = run_all(configs, lambda config: config["supervision"])
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=[1.7, 1])
+    for i, (kind, style) in enumerate(zip(kinds, (":", "-", "--", "-."))):
+        colour = plt.cm.viridis(0.28 * i)
+        examples, median, low, high = curves(runs[kind], "parity")
+        label = f"{kinds[kind]}: {median[-1]:.1f} % in the end"
+        axes[0].plot(examples, median, style, color=colour, label=label)
+        axes[0].fill_between(examples, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes[0].set(xscale="log", xlabel="examples seen", ylabel="parity right (%), new pictures")
+    axes[0].legend(fontsize=8)
+    inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
+    points = np.array([[int(word) >> i & 1 for i in range(64)] for word in inputs[0]]).reshape(
+        2, 8, 8, 8
+    )
+    picture = np.pad(points, ((0, 0), (0, 0), (1, 1), (1, 1))).transpose(0, 2, 1, 3).reshape(20, 80)
+    axes[1].imshow(picture, cmap="Greys")
+    for position in problem.support:
+        corner = (10 * (position % 8) - 0.5, 10 * (position // 8) - 0.5)
+        axes[1].add_patch(
+            plt.Rectangle(corner, 10, 10, fill=False, color=plt.cm.viridis(0.6), linewidth=2)
+        )
+    axes[1].set_axis_off()
+    total, parity = labels[0]
+    axes[1].set_title(f"an example, hidden ones framed: sum {total}, parity {parity}")
+    figure.suptitle(f"Parity of 5 of 16 pictures. mlp, {seeds} seeds: median and range")
+    return figure
 
 
 def numpy_step(n, width, batch):
@@ -385,27 +768,55 @@ def speed(rounds=5):
     return figure
 
 
-FIGURES = (mixture, lego, code, speed)
+FIGURES = (mixture, supervision, interference, scale, hardness, theory, digits, lego, code, speed)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
-    names = [figure.__name__ for figure in FIGURES]
-    parser.add_argument("name", choices=names, help="which figure: " + ", ".join(names))
-    parser.add_argument("--seeds", type=int, default=5, help="seeds, or rounds of speed (5)")
+    figures = {figure.__name__: figure for figure in FIGURES}
+    names = ", ".join(figures)
+    parser.add_argument(
+        "name", nargs="?", choices=figures, metavar="NAME", help=f"one of {names} (all)"
+    )
+    parser.add_argument("--seeds", type=int, help="seeds, or rounds of speed (5 or 10)")
     parser.add_argument(
         "--folder", type=Path, default=Path("figures"), help="where to save it (figures)"
     )
+    parser.add_argument("--jobs", type=int, help="so many runs at a time (one for each core)")
+    parser.add_argument(
+        "--store", metavar="FILE", help="keep finished runs there; do only those missing"
+    )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS", help="dask's scheduler to run on, tcp://HOST:PORT"
+    )
     args = parser.parse_args()
     try:
-        iis.number("seeds", args.seeds, 1, whole=True)
+        seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1, whole=True),)
+        if args.jobs is not None:
+            SWEEP["jobs"] = iis.number("jobs", args.jobs, 1, whole=True)
         args.folder.mkdir(parents=True, exist_ok=True)
+        SWEEP["store"] = args.store
+        if args.cluster:
+            from distributed import Client
+
+            client = Client(args.cluster)
+            client.upload_file(iis.__file__)
+            SWEEP["executor"] = client.get_executor()
     except (ValueError, OSError) as error:
         sys.exit(f"plots.py: {error}")
-    path = args.folder / f"{args.name}.png"
-    dict(zip(names, FIGURES))[args.name](args.seeds).savefig(path)
-    print(path)
+    except ImportError:
+        sys.exit("plots.py: --cluster needs dask: pip install distributed")
+    drawn = 0
+    for name in [args.name] if args.name else figures:
+        try:
+            path = args.folder / f"{name}.png"
+            figures[name](*seeds).savefig(path)
+            print(path, flush=True)
+            drawn += 1
+        except (ValueError, OSError) as error:
+            print(f"plots.py: {name}: {error}", file=sys.stderr)
+    return drawn == 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
