@@ -7,6 +7,7 @@ import argparse
 import os
 import platform
 import sys
+import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,6 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # runs are parallel, their products need not be
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
@@ -531,6 +531,166 @@ def digits(seeds=5):
     return figure
 
 
+def moments(config, path, go_on=lambda: True):
+    """Train, appending to path at every evaluation: examples, accuracies, and W's sizes (units, bits)."""
+    problem, network = iis.build(config)
+
+    def watch(run):
+        if not go_on():
+            raise InterruptedError
+        W = network.params["W"]
+        W = W[:, :-1] if config["network"] == "bilinear" else W.T
+        path.append((run.examples, run.history[-1]["accuracy"], abs(W)))
+
+    names = "supervision", "p", "examples", "seed", "every"
+    settings = {name: config[name] for name in names if config.get(name) is not None}
+    iis.train(problem, network, **settings, report=watch)
+
+
+def picture(curve_axis, weight_axis, config, path, frame):
+    """Draw the accuracies of the whole path, and the weights at one moment of it."""
+    curve_axis.clear()
+    weight_axis.clear()
+    support = iis.build(config)[0].support
+    examples, accuracies, weights = zip(*path)
+    for task, style, colour in (("sum", "--", 0.6), ("parity", "-", 0.0)):
+        right = [100 * accuracy[task] for accuracy in accuracies]
+        curve_axis.plot(examples, right, style, color=plt.cm.viridis(colour), label=task)
+        curve_axis.plot(examples[frame], right[frame], "o", color=plt.cm.viridis(colour), markersize=7)
+    curve_axis.set(ylim=(0, 103), xlabel="examples seen", ylabel="held-out examples right (%)")
+    counted(curve_axis.xaxis)
+    curve_axis.legend(loc="center right")
+    weight_axis.imshow(
+        weights[frame],
+        aspect="auto",
+        cmap="magma",
+        vmin=0,
+        vmax=weights[-1].max(),
+        interpolation="nearest",
+    )
+    weight_axis.set_xticks(support, ["▲"] * len(support))
+    weight_axis.set(xlabel="bits; ▲ the hidden ones", ylabel="units", yticks=[])
+    weight_axis.set_title(f"size of the weights after {examples[frame]:,} examples")
+    weight_axis.tick_params(length=0)
+    weight_axis.grid(False)
+
+
+def film(seeds=1):
+    """The explorer's picture as a film: the hidden columns light up first, parity follows."""
+    config = iis.complete({"network": "mlp", "width": 32, "every": 6400})
+    moments(config, path := [])
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3), dpi=80)
+    figure.suptitle("Parity of 5 of 50 bits, p = 0.2, mlp of width 32, one seed")
+    frames = [*range(len(path))] + [len(path) - 1] * 10  # and stay at the end for a moment
+    return FuncAnimation(
+        figure, lambda frame: picture(*axes, config, path, frame), frames, interval=150
+    )
+
+
+class Explorer:
+    """One window: sliders and buttons; each change trains anew, in a thread, and draws what comes of it.
+
+    Only the last change counts: a run under way ends at its next evaluation. Then the weights play
+    from the start of the training to its end; the slider at the bottom goes through it by hand.
+    """
+
+    def __init__(self):
+        self.figure = plt.figure("iis explore", figsize=(11, 6.4), layout="none")
+        add = self.figure.add_axes
+        self.axes = add((0.07, 0.44, 0.4, 0.47)), add((0.55, 0.44, 0.42, 0.47))
+        ranges = {  # lowest, highest, start, step
+            "p": ("p, share of sums", 0, 1, 0.2, 0.01),
+            "n": ("n, bits", 10, 200, 50, 1),
+            "k": ("k, hidden ones", 1, 10, 5, 1),
+            "width": ("width of the mlp", 2, 512, 128, 2),
+        }
+        self.sliders = {}
+        for i, (name, (label, low, high, start, step)) in enumerate(ranges.items()):
+            place, look = (
+                add((0.17, 0.28 - 0.05 * i, 0.26, 0.04)),
+                {"initcolor": "none", "color": "0.5"},
+            )
+            self.sliders[name] = Slider(place, label, low, high, valinit=start, valstep=step, **look)
+        self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="%.2f", **look)
+        self.buttons = {}
+        for name, left in (("network", 0.57), ("supervision", 0.77)):
+            labels = iis.NETWORKS["parity"] if name == "network" else iis.SUPERVISIONS
+            axis = add((left, 0.04, 0.17, 0.19), title=name)
+            self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
+            axis.set_axis_off()
+        for widget in self.sliders.values():
+            widget.on_changed(self.change)
+        for widget in self.buttons.values():
+            widget.on_clicked(self.change)
+        self.moment.on_changed(self.scrub)
+        text = (
+            "Each change trains anew; then the weights play.\nDrag moment to go through the training."
+        )
+        self.figure.text(0.17, 0.05, text)
+        self.changed, self.version, self.shown = threading.Event(), 0, None
+        self.change()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+        self.timer = self.figure.canvas.new_timer(interval=60)
+        self.timer.add_callback(self.draw)
+        self.timer.start()
+
+    def change(self, _=None):
+        """Note what is wanted now, and start playing."""
+        config = {name: slider.val for name, slider in self.sliders.items()}
+        config |= {name: buttons.value_selected for name, buttons in self.buttons.items()}
+        config = iis.complete(config | {"examples": 400_000, "every": 1280})
+        self.go_to(0)
+        self.playing = True
+        self.version += 1
+        self.latest = config, [], []  # what is trained, its moments so far, and how it ended
+        self.changed.set()
+
+    def work(self):
+        """Train what is wanted last, over and over: the thread."""
+        while self.changed.wait() and self.latest:
+            self.changed.clear()
+            version, (config, path, end) = self.version, self.latest
+            try:
+                moments(config, path, lambda: version == self.version)
+                learned = path[-1][1]["parity"] >= 0.99
+                end.append(f"learned after {path[-1][0]:,} examples" if learned else "not learned")
+            except InterruptedError:  # something else is wanted by now
+                pass
+            except iis.Diverged as error:
+                end.append(str(error))
+
+    def close(self):
+        """End the thread: Python must not exit in the midst of a kernel."""
+        self.latest, self.version = None, self.version + 1
+        self.changed.set()
+        self.thread.join()
+
+    def scrub(self, _):
+        """Note that the moment was moved by hand."""
+        self.playing = False
+
+    def go_to(self, moment):
+        """Move the slider of the moment without calling scrub."""
+        self.moment.eventson = self.moment.drawon = False
+        self.moment.set_val(moment)
+        self.moment.eventson = self.moment.drawon = True
+
+    def draw(self):
+        """Draw what is new. The timer calls this, and no other thread draws."""
+        (config, path, end), moment = self.latest, self.moment
+        if self.playing and end:
+            self.go_to(min(1, moment.val + 0.02))
+            self.playing = moment.val < 1
+        state = self.version, len(path), len(end), moment.val
+        if path and state != self.shown:
+            self.shown = state
+            picture(*self.axes, config, path[: state[1]], round(moment.val * (state[1] - 1)))
+            text = end[0] if end else "training ..."
+            self.figure.suptitle(f"{config['network']}, {config['supervision']}: parity {text}")
+            self.figure.canvas.draw_idle()
+
+
 def numpy_step(n, width, batch):
     """The training step of iis.MLP on ParitySum(n, 5), written plainly in NumPy: a function to call."""
     rng = np.random.default_rng(0)
@@ -768,16 +928,16 @@ def speed(rounds=5):
     return figure
 
 
-FIGURES = (mixture, supervision, interference, scale, hardness, theory, digits, lego, code, speed)
+FIGURES = mixture, supervision, interference, scale, hardness, theory, digits, lego, code, speed, film
 
 
 def main():
     parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
     figures = {figure.__name__: figure for figure in FIGURES}
     names = ", ".join(figures)
-    parser.add_argument(
-        "name", nargs="?", choices=figures, metavar="NAME", help=f"one of {names} (all)"
-    )
+    text = f"one of {names} (all of these), or explore: a window to play with"
+    choices = [*figures, "explore"]
+    parser.add_argument("name", nargs="?", choices=choices, metavar="NAME", help=text)
     parser.add_argument("--seeds", type=int, help="seeds, or rounds of speed (5 or 10)")
     parser.add_argument(
         "--folder", type=Path, default=Path("figures"), help="where to save it (figures)"
@@ -806,11 +966,19 @@ def main():
         sys.exit(f"plots.py: {error}")
     except ImportError:
         sys.exit("plots.py: --cluster needs dask: pip install distributed")
+    if args.name == "explore":
+        if plt.get_backend().lower() == "agg":
+            sys.exit("plots.py: explore needs a display, and tkinter or another window toolkit")
+        explorer = Explorer()
+        plt.show()
+        return explorer.close()
+    plt.switch_backend("agg")
     drawn = 0
     for name in [args.name] if args.name else figures:
         try:
-            path = args.folder / f"{name}.png"
-            figures[name](*seeds).savefig(path)
+            path = args.folder / f"{name}.{'gif' if name == 'film' else 'png'}"
+            drawing = figures[name](*seeds)
+            drawing.save(path, "pillow") if name == "film" else drawing.savefig(path)
             print(path, flush=True)
             drawn += 1
         except (ValueError, OSError) as error:
