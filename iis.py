@@ -545,6 +545,8 @@ def in_turn(problem, inputs, answer):
 
 # The bilinear network
 
+KINK = 1e-12  # a hinge within this of its kink is taken to be on it, with slope 0, whatever rounding says
+
 
 @kernel
 def bilinear_forward(P, v, c):
@@ -579,7 +581,7 @@ def bilinear_backward(P, sums, f, labels, v, dv, dc):
         dc[0] += f_error / size
         for j in range(k):
             dP = sum_error
-            if P[i, j] > 0:
+            if P[i, j] > KINK:
                 dv[j] += f_error * P[i, j] / size
                 dP += f_error * v[j]
             P[i, j] = dP / size
@@ -1217,7 +1219,7 @@ def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=5.0, v=0.0):
             curve.append(value)
         sum_error = weights[0] * share * (answer - sums)
         f_error = weights[1] * share * (f - (2 * odd - 1))
-        dP = sum_error[:, None] + f_error[:, None] * v * (P > 0)
+        dP = sum_error[:, None] + f_error[:, None] * v * (P > KINK)
         w, b = w - lr * (ones / k) @ dP, b - lr * dP.sum(axis=0)
         v, c = v - ratio * lr * f_error @ hinges, c - ratio * lr * f_error.sum()
     return {name: np.array(curve) for name, curve in curves.items()}
@@ -1393,7 +1395,10 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
             with contextlib.suppress(ImportError):  # no such locks on Windows
                 import fcntl
 
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise OSError(f"{store} is in use by another sweep") from None
             file.seek(0)
             done = stored(file)
         for config in configs:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the command: small products do not gain
@@ -87,9 +88,43 @@ def test_bits_are_uniform_and_the_seed_draws_the_support():
     assert len(set(supports)) == 20 and supports[3] == tuple(iis.ParitySum(50, 5, 3).support)
 
 
+def test_distractors_are_sums_of_other_bits():
+    problem, plain = iis.ParitySum(70, 5, seed=1, distractors=3), iis.ParitySum(70, 5, seed=1)
+    assert problem.tasks == ("sum", "other sum 1", "other sum 2", "other sum 3", "parity")
+    assert problem.classes == (6, 6, 6, 6, 2) and (problem.support == plain.support).all()
+    one_bit = np.array([[2**i % 2**64, 2**i >> 64] for i in range(70)], np.uint64)
+    counts = problem.label(one_bit)[:, :-1]  # of bits in each sum
+    assert (counts.sum(axis=0) == 5).all() and counts.sum(axis=1).max() == 1
+    assert (np.flatnonzero(counts[:, 0]) == problem.support).all()
+    inputs, labels = problem.sample(np.random.default_rng(0), 100)
+    bits = (signs(inputs, 70) + 1) / 2
+    assert (labels[:, :-1] == bits @ counts).all() and (labels[:, -1] == labels[:, 0] % 2).all()
+
+
+def test_digits_show_their_labels_and_keep_pictures_back():
+    pytest.importorskip("sklearn")
+    problem, rng = iis.Digits(16, 5, seed=2), np.random.default_rng(0)
+    digits = [{*problem.pictures[d].tolist(), *problem.new_pictures[d].tolist()} for d in (0, 1)]
+    assert not digits[0] & digits[1]
+    for sample, mine, others in (
+        (problem.sample, problem.pictures, problem.new_pictures),
+        (problem.sample_held_out, problem.new_pictures, problem.pictures),
+    ):
+        inputs, labels = sample(rng, 500)
+        assert inputs.dtype == np.uint64 and inputs.shape == (500, 16)
+        for example, (total, parity) in zip(inputs.tolist(), labels):
+            assert total == sum(example[i] in digits[1] for i in problem.support)
+            assert parity == total % 2
+        assert np.isin(inputs, mine).all() and not set(mine.ravel()) & set(others.ravel())
+    assert problem.show(inputs[0]).count("\n") == 7
+    run = iis.train(problem, iis.MLP(), examples=200_000)
+    assert run.history[-1]["accuracy"]["parity"] > 0.75
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [
+        ({"distractors": 10}, "distractors must be a whole number from 0 to 9, not 10"),
         ({"n": 5, "k": 6}, "k must be a whole number from 1 to 5, not 6"),
         ({"k": 0}, "k must be a whole number from 1 to 50, not 0"),
         ({"n": 0}, "n must be a whole number of at least 1, not 0"),
@@ -189,7 +224,7 @@ def test_supervision_shows_the_labels_it_says():
     for shown in carried.values():
         assert ((shown == labels) | (shown == -1)).all()
     assert ((carried["target"] >= 0) == [False, False, True]).all()
-    assert (carried["multi-label"] == labels).all()
+    assert (carried["multi-label"] == labels).all() and (carried["explicit"] == labels).all()
     asked = carried["multi-task"] >= 0
     assert (asked.sum(axis=1) == 1).all()
     assert np.allclose(asked.mean(axis=0), [0.15, 0.15, 0.7], atol=0.02)  # four standard deviations
@@ -211,6 +246,31 @@ def test_p_outside_0_to_1_is_refused(p):
 def test_unknown_supervision_is_refused():
     with pytest.raises(ValueError, match="supervision must be one of .*multi-task.*, not 'osmosis'"):
         iis.supervise(np.zeros((3, 2), int), np.random.default_rng(0), "osmosis")
+
+
+def test_each_pass_reads_the_answers_before_it_and_answers_one_task():
+    problem = iis.Explicit(iis.ParitySum(62, 3, distractors=1))  # answers cross the word's end
+    inputs, labels = problem.sample(np.random.default_rng(0), 50)
+    rows, asked = problem.passes(inputs, labels)
+    bits = (signs(rows, problem.n) + 1) / 2
+    assert problem.n == 62 + 4 + 4 and rows.shape == (150, 2)
+    for i, (total, other, parity) in enumerate(labels):
+        assert (bits[3 * i : 3 * i + 3, :62] == (signs(inputs[i : i + 1], 62) + 1) / 2).all()
+        first, second, third = bits[3 * i : 3 * i + 3, 62:]
+        assert not first.any() and second.tolist() == [*np.eye(4)[total], 0, 0, 0, 0]
+        assert third.tolist() == [*np.eye(4)[total], *np.eye(4)[other]]
+        assert asked[3 * i : 3 * i + 3].tolist() == [[total, -1, -1], [-1, other, -1], [-1, -1, parity]]
+    for inner in (iis.Lego(4), iis.Code(4, 3)):
+        problem = iis.Explicit(inner)
+        inputs, labels = problem.sample(np.random.default_rng(0), 50)
+        rows, asked = problem.passes(inputs, labels)
+        for i, (example, truth) in enumerate(zip(inputs, labels)):
+            for t, row in enumerate(rows[4 * i : 4 * i + 4]):
+                assert (row[:, :-1] == example).all() and (asked[4 * i + t] >= 0).tolist() == [
+                    task == t for task in range(4)
+                ]
+                written = row[inner.places(example[None])[0], -1]  # in the order of the tasks
+                assert written.tolist() == [*(truth[:t] + 1), *[0] * (4 - t)]
 
 
 # 3. Networks
@@ -242,7 +302,12 @@ def test_products_with_bits_equal_numpy(rows, inner, width):
         for network in (iis.Bilinear(), iis.MLP(9))
         for n, k in ((10, 3), (70, 4), (64, 64))
     ]
-    + [(iis.Transformer(8, 2, 2), iis.Lego(3)), (iis.Transformer(6, 1, 3), iis.Code(4, 3))],
+    + [(iis.Transformer(8, 2, 2), iis.Lego(3)), (iis.Transformer(6, 1, 3), iis.Code(4, 3))]
+    + [(network, iis.Explicit(iis.ParitySum(10, 3))) for network in (iis.Bilinear(), iis.MLP(5))]
+    + [
+        (iis.MLP(5), iis.ParitySum(10, 2, distractors=2)),
+        (iis.Transformer(4, 1, 1), iis.Explicit(iis.Lego(3))),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_gradients_equal_central_differences(network, problem):
@@ -294,6 +359,30 @@ def test_mlp_loss_is_the_mean_over_examples_of_the_summed_cross_entropies():
     assert np.isclose(network.loss_and_gradients(inputs, labels)[0], total / len(inputs), rtol=1e-12)
     predicted = np.stack([logits[:, :4].argmax(axis=1), logits[:, 4:].argmax(axis=1)], axis=1)
     assert (network.predict(inputs) == predicted).all()
+
+
+def test_an_explicit_network_is_taught_with_true_answers_and_reads_its_own():
+    plain = iis.ParitySum(9, 2)
+    problem = iis.Explicit(plain)
+    network = started(iis.MLP(6), problem)
+    W, b, V, c = network.params.values()
+    inputs, labels = problem.sample(np.random.default_rng(0), 60)
+
+    def answer(sums):
+        answers = np.eye(4)[sums, :3] if sums is not None else np.zeros((60, 3))
+        return np.maximum(np.hstack([signs(inputs, 9), 2 * answers - 1]) @ W + b, 0) @ V.T + c
+
+    own = answer(None)[:, :3].argmax(axis=1)
+    predicted = np.stack([own, answer(own)[:, 3:].argmax(axis=1)], axis=1)
+    assert (network.predict(inputs) == predicted).all() and (own != labels[:, 0]).any()
+    total = 0.0
+    for head, label in (
+        (answer(None)[:, :3], labels[:, 0]),
+        (answer(labels[:, 0])[:, 3:], labels[:, 1]),
+    ):
+        logs = head - np.log(np.exp(head).sum(axis=1, keepdims=True))
+        total -= sum(logs[i, y] for i, y in enumerate(label))
+    assert np.isclose(network.loss_and_gradients(inputs, labels)[0], total / 60, rtol=1e-12)
 
 
 def test_the_parity_gradient_is_zero_at_bilinears_start_and_the_sums_is_not():
@@ -391,6 +480,25 @@ def test_the_mixture_is_learned_on_every_seed_and_parity_alone_on_none(make):
         assert 0.48 <= control.history[-1]["accuracy"]["parity"] <= 0.52
 
 
+def test_the_more_a_network_is_told_the_sooner_it_learns():
+    kinds = "explicit", "multi-label", "multi-task", "target"
+    jobs = [
+        (iis.MLP(), {"supervision": kind, "seed": seed, "examples": 200_000})
+        for kind in kinds
+        for seed in range(10)
+    ]
+    explicit, all_labels, one_label, alone = np.reshape(in_parallel(solved_at, jobs), (4, 10))
+    assert (explicit < all_labels).all() and (all_labels < one_label).all()
+    assert not alone.any()  # later it does learn: see the README
+
+
+def test_sequences_are_learned_explicitly_reading_what_the_network_wrote():
+    for problem, layers in ((iis.Lego(5), 3), (iis.Code(3), 3)):
+        run = iis.train(problem, iis.Transformer(layers=layers), "explicit", examples=64_000)
+        inputs, labels = problem.sample(np.random.default_rng(5), 2_000)
+        assert run.solved_at and (run.network.predict(inputs) == labels)[:, -1].mean() >= 0.98
+
+
 def test_the_mlp_learns_at_every_share_of_helper_questions():
     shares = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     jobs = [(iis.MLP(), {"p": p, "seed": seed}) for p in shares for seed in range(5)]
@@ -446,6 +554,11 @@ for problem, network in ((iis.ParitySum(seed=3), iis.Bilinear()), (iis.ParitySum
     assert other.history[0]["loss"] != histories[1][0]["loss"]
 
 
+def test_a_run_is_evaluated_as_often_as_told():
+    run = iis.train(iis.ParitySum(), iis.MLP(), examples=3_000, every=640)
+    assert [record["examples"] for record in run.history] == [640, 1280, 1920, 2560, 3000]
+
+
 def test_a_run_goes_on_after_it_solved_if_told_to():
     run = iis.train(iis.ParitySum(10, 2), iis.MLP(), examples=30_000, batch=100, stop_when_solved=False)
     assert run.examples == 30_000 and run.solved_at < 30_000
@@ -459,6 +572,7 @@ def test_a_run_goes_on_after_it_solved_if_told_to():
     [
         ({"examples": 0}, "examples must be a whole number of at least 1, not 0"),
         ({"batch": "big"}, "batch must be a whole number of at least 1, not 'big'"),
+        ({"every": 0}, "every must be a whole number of at least 1, not 0"),
         ({"lr": -1}, "lr must be a number of at least 0, not -1"),
         ({"lr": float("inf")}, "lr must be a number of at least 0, not inf"),
         ({"seed": 0.5}, "seed must be a whole number of at least 0, not 0.5"),
@@ -486,43 +600,248 @@ def test_bilinear_does_not_diverge_by_itself():
         iis.train(iis.ParitySum(n, k), iis.Bilinear(), examples=20_000, batch=batch)
 
 
-# 5. Many runs
+# 5. Theory
+
+
+@pytest.mark.parametrize(
+    "n, k, weights, start",
+    [(12, 5, (0.2, 0.8), 0), (9, 4, (1, 1), 0.1), (7, 1, (0.5, 0.5), 0), (10, 8, (0.1, 0.9), 0)],
+)
+def test_the_recursion_is_descent_on_all_inputs(n, k, weights, start):
+    problem, network = iis.ParitySum(n, k), iis.Bilinear()
+    lr, ratio = network.rates(n, k, 64)
+    network.init(problem, np.random.default_rng(0), np.float64)
+    network.params["v"][:] = start
+    W, v, c = network.params.values()
+    inputs, labels = every_input(n), problem.label(every_input(n))
+    curves = iis.recursion(k, weights, 50, lr, ratio, v=start)
+    for step in range(51):
+        for row, w, b in zip(W, curves["w"][step], curves["b"][step]):
+            expected = np.zeros(n + 1)
+            expected[problem.support], expected[n] = w, b
+            assert abs(row - expected).max() <= 1e-10
+        assert abs(v - curves["v"][step]).max() <= 1e-10 and abs(c[0] - curves["c"][step]) <= 1e-10
+        if step == 50:  # not before: at the start f is 0, and rounding would answer
+            right = (network.predict(inputs) == labels).mean(axis=0)
+            assert np.allclose(right, [curves["sum"][50], curves["parity"][50]], rtol=0, atol=1e-10)
+        gradients = {name: 0 for name in network.params}
+        for task, weight in enumerate(weights):
+            shown = np.where(np.arange(2) == task, labels, -1)
+            for name, array in network.loss_and_gradients(inputs, shown)[1].items():
+                gradients[name] = gradients[name] + weight * array
+        W -= lr * gradients["W"]
+        v -= ratio * lr * gradients["v"]
+        c -= ratio * lr * gradients["c"]
+
+
+def test_theory_predicts_when_bilinear_learns_and_when_it_never_does():
+    for p in (0.1, 0.2, 0.5):
+        curves = iis.recursion(5, (p, 1 - p))
+        predicted = 64 * np.argmax(curves["parity"] >= 0.99)
+        jobs = [(iis.Bilinear(), {"p": p, "seed": seed, "every": 1280}) for seed in range(10)]
+        assert abs(np.median(in_parallel(solved_at, jobs)) / predicted - 1) < 0.15
+    assert iis.recursion(5, (0.05, 0.95), 20_000)["parity"].max() < 0.99
+    jobs = [(iis.Bilinear(), {"p": 0.05, "seed": seed, "examples": 500_000}) for seed in range(4)]
+    assert not any(in_parallel(solved_at, jobs))
+
+
+def test_the_gradient_tells_less_of_the_hidden_bits_for_every_one_of_them():
+    sizes = []
+    for k in (2, 4, 6):
+        problem, network = iis.ParitySum(12, k), iis.MLP(32)
+        network.init(problem, np.random.default_rng(0), np.float64)
+        sizes.append([iis.signal(problem, network, task) for task in (0, 1)])
+    (sum2, parity2), (sum4, parity4), (sum6, parity6) = sizes
+    assert parity2[1] > 4 * parity4[1] > 8 * parity6[1] and sum6[1] > 0.4 * sum2[1]
+    # once more, from its definition: answers as often as there, but whatever the input
+    problem, network = iis.ParitySum(8, 2), iis.MLP(4)
+    network.init(problem, np.random.default_rng(0), np.float64)
+    labels = problem.label(every_input(8))
+
+    def gradient(labels):
+        gradients = network.loss_and_gradients(every_input(8), labels)[1]
+        return np.hstack([array.ravel() for array in gradients.values()])
+
+    labels[:, 1] = -1
+    whole = gradient(labels)
+    inputs, blind = np.repeat(every_input(8), 4, axis=0), np.full((1024, 2), -1)
+    blind[:, 0] = np.tile([0, 1, 1, 2], 256)
+    gradients = network.loss_and_gradients(inputs, blind)[1]
+    blind = np.hstack([array.ravel() for array in gradients.values()])
+    expected = np.linalg.norm(whole), np.linalg.norm(whole - blind)
+    assert np.allclose(iis.signal(problem, network, 0), expected, rtol=1e-10)
+
+
+# 6. Sweeps
+
+
+def outcome(run):
+    """What a run came to, but for the time it took."""
+    return run.solved_at, run.examples, [{**record, "seconds": 0} for record in run.history]
+
+
+SMALL = [
+    {"network": network, "n": 20, "k": 2, "width": 16, "p": 0.5, "seed": seed, "examples": 13_000}
+    for network in ("bilinear", "mlp")
+    for seed in range(3)
+]
+
+
+def test_a_configuration_is_completed_and_what_it_does_not_know_refused():
+    config = iis.complete({"seed": 3, "width": None, "budget": 99})
+    assert config["problem"] == "parity" and config["network"] == "mlp" and config["width"] == 128
+    assert config["examples"] == 99 and config["p"] == 0.2 and iis.complete(config) == config
+    assert "width" not in iis.complete({"network": "bilinear", "width": 3})
+    problem, network = iis.build({"problem": "code", "k": 3, "width": 16})
+    assert (problem.k, problem.modulus, network.width, network.layers) == (3, 5, 16, 6)
+    with pytest.raises(ValueError, match="a run has no setting widht; there are batch, "):
+        iis.complete({"widht": 3})
+    with pytest.raises(ValueError, match="network mlp does not fit problem lego"):
+        iis.complete({"problem": "lego", "network": "mlp"})
 
 
 def test_a_sweep_yields_every_configuration_with_its_run():
-    common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 20_000, "p": 0.5}
-    configs = [
-        common | {"network": network, "seed": s} for network in iis.NETWORKS["parity"] for s in range(3)
-    ]
-    heard = []
-    results = list(iis.sweep(configs, report=lambda config, run: heard.append(config)))
-    assert sorted(map(str, configs)) == sorted(str(config) for config, _ in results)
+    heard, told = [], []
+    results = list(
+        iis.sweep(SMALL, report=lambda config, run: heard.append(config), progress=told.append)
+    )
+    assert sorted(map(str, SMALL)) == sorted(str(config) for config, _ in results)
     for config, run in results:
         problem, network = iis.build(config)
-        alone = iis.train(problem, network, p=0.5, seed=config["seed"], examples=20_000)
-        assert (
-            run.solved_at == alone.solved_at
-            and run.history[-1]["accuracy"] == alone.history[-1]["accuracy"]
-        )
+        alone = iis.train(problem, network, p=0.5, seed=config["seed"], examples=13_000)
+        assert outcome(run) == outcome(alone)
         assert heard.count(config) == len(run.history)
+    assert told[0].startswith("1 of 6 runs, about ") and told[-1] == "6 of 6 runs, about 0 s left"
 
 
 def test_a_run_that_fails_does_not_take_the_others_with_it():
-    common = {"problem": "parity", "n": 20, "k": 2, "width": 16, "examples": 7000, "seed": 0}
+    common = {"n": 20, "k": 2, "width": 16, "examples": 7000}
     configs = [
         common | {"network": network, "lr": lr}
         for network in ("bilinear", "mlp")
         for lr in (None, 1e30)
     ]
-    configs.append(common | {"network": "cnn"})
+    configs += [common | {"network": "cnn"}, common | {"colour": "red"}, common | {"k": 30}]
     results = {str(config): run for config, run in iis.sweep(configs)}
-    assert len(results) == 5
+    assert len(results) == 7
     for config in configs:
-        failed = config["network"] == "cnn" or config["lr"] is not None
-        assert isinstance(results[str(config)], ValueError) == failed
+        failed = (
+            config.get("lr") or "colour" in config or config["k"] == 30 or config["network"] == "cnn"
+        )
+        assert isinstance(results[str(config)], ValueError) == bool(failed)
 
 
-# 6. The command line
+def test_processes_come_to_the_same_as_threads(tmp_path):
+    expected = {str(config): outcome(run) for config, run in iis.sweep(SMALL)}
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        runs = iis.sweep(SMALL, executor=pool, store=tmp_path / "runs")
+        assert {str(config): outcome(run) for config, run in runs} == expected
+    stored = iis.sweep(SMALL, executor=None, store=tmp_path / "runs")
+    assert {str(config): outcome(run) for config, run in stored} == expected
+
+
+def test_a_cluster_comes_to_the_same_when_a_worker_is_killed(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    configs = [config | {"seed": seed} for config in SMALL[::3] for seed in range(20)]
+    expected = {str(config): outcome(run) for config, run in iis.sweep(configs)}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    found = {}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        client.upload_file(str(HERE / "iis.py"))
+        worker = next(iter(client.run(os.getpid).values()))
+        for config, run in iis.sweep(configs, client.get_executor(), tmp_path / "runs"):
+            if not found:
+                os.kill(worker, signal.SIGKILL)
+            assert str(config) not in found
+            found[str(config)] = outcome(run)
+    assert found == expected and len(found) == 40
+
+
+def test_a_sweep_killed_again_and_again_ends_with_every_run_once(tmp_path):
+    line = [sys.executable, "iis.py", "--seeds", "15", "--network", "mlp", "--store"]
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        process = subprocess.Popen([*line, tmp_path / "killed"], cwd=HERE, stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.6, 1.0))
+        process.kill()
+        process.wait()
+    for name in ("killed", "whole"):
+        subprocess.run([*line, tmp_path / name], cwd=HERE, stdout=subprocess.DEVNULL, check=True)
+    stores = []
+    for name in ("killed", "whole"):
+        lines = (tmp_path / name).read_text().splitlines()
+        assert len(lines) == 30
+        with open(tmp_path / name, "r+b") as file:
+            stores.append({key: outcome(run) for key, run in iis.stored(file).items()})
+    assert stores[0] == stores[1] and len(stores[0]) == 30
+
+
+def test_a_line_cut_off_is_done_again_and_a_foreign_one_refused(tmp_path):
+    store = tmp_path / "runs.jsonl"
+    expected = sorted(str(outcome(run)) for _, run in iis.sweep(SMALL, store=store))
+    whole = store.read_bytes()
+    for cut in (1, 2, 100, len(whole.splitlines()[-1])):
+        store.write_bytes(whole[:-cut])
+        assert sorted(str(outcome(run)) for _, run in iis.sweep(SMALL, store=store)) == expected
+        assert (
+            store.read_bytes().count(b"\n") == 6
+            and store.read_bytes()[: -cut - 9999] == whole[: -cut - 9999]
+        )
+    first, rest = whole.split(b"\n", 1)
+    foreign = b"hello", b'{"event": "run"}', b'{"event": "eval"}', b"[1, 2]", b"", first[:-1], b"\xff"
+    for bad in foreign:
+        for text, number in ((first + b"\n" + bad + b"\n" + rest, 2), (bad + b"\n", 1)):
+            store.write_bytes(text)
+            with pytest.raises(ValueError, match=f"runs.jsonl: line {number} is not a run of iis.py"):
+                list(iis.sweep(SMALL, store=store))
+            assert store.read_bytes() == text
+    store.write_bytes(b"my notes")
+    with pytest.raises(ValueError, match="line 1 is not a run"):
+        list(iis.sweep(SMALL, store=store))
+    assert store.read_bytes() == b"my notes"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits a file's size as Unix does")
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    resource = pytest.importorskip("resource")
+    done = command("--seeds", 9, "--store", tmp_path / "runs", preexec_fn=limit)
+    assert done.returncode == 2 and done.stderr == f"iis.py: {tmp_path / 'runs'}: File too large\n"
+    lines = (tmp_path / "runs").read_text().split("\n")
+    assert (
+        lines.pop() == ""
+        and len(lines) > 1
+        and all(json.loads(line)["event"] == "run" for line in lines)
+    )
+
+
+def test_a_store_that_cannot_be_used_is_one_line(tmp_path):
+    (tmp_path / "foreign").write_text("1 2 3\n")
+    for name, words in (
+        ("foreign", "line 1 is not a run"),
+        ("", "is not a file"),
+        ("a/b", "No such file"),
+    ):
+        done = command("--store", tmp_path / name)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr
+    with open(tmp_path / "runs", "ab") as file:
+        fcntl = pytest.importorskip("fcntl")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = command("--store", tmp_path / "runs")
+        assert done.returncode == 2 and "is in use by another sweep" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "solved, total, low, high", [(20, 20, 0.839, 1), (0, 10, 0, 0.278), (5, 10, 0.237, 0.763)]
+)
+def test_wilsons_interval(solved, total, low, high):
+    assert np.allclose(iis.wilson(solved, total), (low, high), atol=6e-4)  # computed by hand
+
+
+# 7. The command line
 
 
 def command(*options, **settings):
@@ -600,6 +919,19 @@ def test_bad_options_get_one_line_and_status_2(options, words):
     assert done.stderr.startswith("iis.py: ") and done.stderr.count("\n") == 1 and words in done.stderr
 
 
+def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
+    options = "--seeds", 4, "--network", "mlp", "--jobs", 2, "--store", tmp_path / "runs"
+    first, again = command(*options), command(*options)
+    tables = [done.stdout[done.stdout.index("\nnetwork ") :] for done in (first, again)]
+    assert (
+        tables[0] == tables[1] and "4 of 4 (51-100 %)" in tables[0] and "0 of 4 (0-49 %)" in tables[0]
+    )
+    assert (tmp_path / "runs").read_text().count("\n") == 8
+    more = command(*options, "--json", "--show", 1)
+    events = [json.loads(line)["event"] for line in more.stdout.splitlines()]
+    assert events == ["run"] * 8
+
+
 def test_a_loss_that_is_no_number_gets_one_line_and_status_1():
     done = command("--lr", 1e30, "--network", "mlp")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
@@ -624,7 +956,7 @@ def test_an_interrupt_still_shows_what_was_reached(options):
     killer = threading.Timer(60, process.kill)
     killer.start()
     first = process.stdout.readline() + process.stdout.readline()
-    time.sleep(4)
+    time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     killer.cancel()
@@ -677,19 +1009,56 @@ def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_
 # The figures
 
 
+def draw(*options, **settings):
+    line = [sys.executable, "plots.py", *map(str, options)]
+    return subprocess.run(line, cwd=HERE, capture_output=True, text=True, **settings)
+
+
 def test_a_figure_is_drawn_and_its_path_printed(tmp_path):
-    line = [sys.executable, "plots.py", "mixture", "--seeds", "1", "--folder", str(tmp_path / "new")]
-    done = subprocess.run(line, cwd=HERE, capture_output=True, text=True)
+    done = draw("theory", "--seeds", 1, "--folder", tmp_path / "new")
     assert done.returncode == 0 and not done.stderr
-    assert Path(done.stdout.strip()).read_bytes().startswith(b"\x89PNG")
+    assert Path(done.stdout.split("\n")[-2]).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
-    "options", [["mixture", "--seeds", "0"], ["mixture", "--folder", "README.md/x"]]
+    "options",
+    [
+        ["mixture", "--seeds", "0"],
+        ["mixture", "--folder", "README.md/x"],
+        ["lego", "--jobs", "0"],
+        ["explore"],
+    ],
 )
 def test_a_figure_that_cannot_be_drawn_gets_one_line(options):
-    line = [sys.executable, "plots.py", *options]
-    done = subprocess.run(line, cwd=HERE, capture_output=True, text=True)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
+    }
+    done = draw(*options, env=environment | {"MPLBACKEND": "agg"})
     assert (
         done.returncode == 1 and done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
     )
+
+
+def test_the_explorer_trains_what_is_wanted_last(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    import plots
+
+    explorer = plots.Explorer()
+
+    def wait():
+        while not explorer.latest[2]:
+            time.sleep(0.01)
+        explorer.draw()
+        return explorer.latest
+
+    assert wait()[2][0].startswith("learned after ")
+    for p in (0.9, 0.7, 0.6, 0.4):  # faster than a run ends
+        explorer.sliders["p"].set_val(p)
+    config, path, _ = wait()
+    assert config["p"] == 0.4 and path[-1][1]["parity"] >= 0.99
+    explorer.buttons["network"].set_active(0)
+    config, path, _ = wait()
+    assert config["network"] == "bilinear" and path[-1][2].shape == (5, 50)
+    assert explorer.figure.get_suptitle().startswith("bilinear, multi-task: parity learned after ")
+    explorer.close()
+    assert not explorer.thread.is_alive()
