@@ -545,7 +545,7 @@ def in_turn(problem, inputs, answer):
 
 # The bilinear network
 
-KINK = 1e-12  # a hinge within this of its kink is taken to be on it, with slope 0, whatever rounding says
+KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
 
 
 @kernel
@@ -1214,7 +1214,7 @@ def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=5.0, v=0.0):
         P = w * ones[:, None] + b  # (k + 1, k)
         hinges = np.maximum(P, 0)
         answer, f = P.mean(axis=1) + (k - 1) / 2, hinges @ v + c  # (k + 1,)
-        right = share @ (np.clip(np.rint(answer), 0, k) == sums), share @ ((f > 0) == odd)
+        right = share @ (np.clip(np.rint(answer), 0, k) == sums), share @ ((f > KINK) == odd)
         for curve, value in zip(curves.values(), (w, b, v, c, *right)):
             curve.append(value)
         sum_error = weights[0] * share * (answer - sums)

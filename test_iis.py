@@ -621,9 +621,9 @@ def test_the_recursion_is_descent_on_all_inputs(n, k, weights, start):
             expected[problem.support], expected[n] = w, b
             assert abs(row - expected).max() <= 1e-10
         assert abs(v - curves["v"][step]).max() <= 1e-10 and abs(c[0] - curves["c"][step]) <= 1e-10
-        if step == 50:  # not before: at the start f is 0, and rounding would answer
+        if start:  # where f is 0, rounding would answer
             right = (network.predict(inputs) == labels).mean(axis=0)
-            assert np.allclose(right, [curves["sum"][50], curves["parity"][50]], rtol=0, atol=1e-10)
+            assert np.allclose(right, [curves["sum"][step], curves["parity"][step]], rtol=0, atol=1e-10)
         gradients = {name: 0 for name in network.params}
         for task, weight in enumerate(weights):
             shown = np.where(np.arange(2) == task, labels, -1)
