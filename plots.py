@@ -40,20 +40,24 @@ SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, ex
 
 
 def run_all(configs, key, **settings):
-    """Train all configurations, showing progress; return {key(config): [Run per seed]}."""
-    show = sys.stderr.isatty()
-    settings |= (
-        {"progress": lambda text: print(end=f"\r\033[K{text}", file=sys.stderr, flush=True)}
-        if show
-        else {}
-    )
+    """Train all configurations; print what came, and return it: {key(config): [Run per seed]}."""
+    if sys.stderr.isatty():
+        settings["progress"] = lambda text: print(end=f"\r\033[K{text}\r", file=sys.stderr, flush=True)
     runs = defaultdict(dict)
     for config, run in iis.sweep(configs, **SWEEP | settings):
         if isinstance(run, Exception):
             raise run
         runs[key(config)][config["seed"]] = run
-    print(end="\r\033[K" * show, file=sys.stderr, flush=True)
-    return {name: [found[seed] for seed in sorted(found)] for name, found in runs.items()}
+    runs = {name: [found[seed] for seed in sorted(found)] for name, found in runs.items()}
+    for name in dict.fromkeys(map(key, configs)):
+        solved = [run.solved_at for run in runs[name] if run.solved_at]
+        right = [100 * [*run.history[-1]["accuracy"].values()][-1] for run in runs[name]]
+        label = " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+        print(f"{label:24} learned {len(solved):2} of {len(right)},", end=" ")
+        print(f"{np.median(right):5.1f} % right at the end", end=", " if solved else "\n")
+        if solved:
+            print(f"after {np.median(solved):9,.0f} examples ({min(solved):,} to {max(solved):,})")
+    return runs
 
 
 def middle(values):
@@ -66,9 +70,8 @@ def dots(axis, position, runs, limit, **style):
     """A dot for each seed: the examples until it was solved, or above `limit` if it was not."""
     seen = [run.solved_at or 1.4 * limit for run in runs]
     spread = np.linspace(-0.12, 0.12, len(seen)) if len(seen) > 1 else [0]
-    axis.plot(
-        position + np.array(spread), seen, **{"marker": "o", "markersize": 4, "linestyle": ""} | style
-    )
+    style = {"marker": "o", "markersize": 4, "linestyle": ""} | style
+    axis.plot(position + np.array(spread), seen, **style)
 
 
 def not_learned(axis, limit):
