@@ -971,15 +971,8 @@ class Transformer:
             raise ValueError("network transformer needs tasks with equally many answers")
         self.problem, self.classes, w = problem, np.array(problem.classes), self.width
         shapes = {"E": (w, sum(problem.fields))}
-        block = {
-            "g": (w,),
-            "A": (3 * w, w),
-            "O": (w, w),
-            "h": (w,),
-            "U": (2 * w, w),
-            "b": (2 * w,),
-            "D": (w, 2 * w),
-        }
+        block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,)}
+        block |= {"U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
         for layer in range(self.layers):
             shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
         shapes |= {"g": (w,), "H": (problem.classes[0], w), "c": problem.classes[:1]}
@@ -1138,9 +1131,9 @@ def train(
     """Train the network from scratch, on fresh examples all the way, and return the Run.
 
     It is evaluated after `every` examples or, if None, 6,400, later when their number has grown by a
-    sixteenth. The seed decides the start, the examples, the labels they carry and the held-out examples, each
-    independently of the others. lr None is the network's own. report(run) is called after every
-    evaluation.
+    sixteenth. The seed decides the start, the examples, the labels they carry and the held-out
+    examples, each independently of the others. lr None is the network's own. report(run) is called
+    after every evaluation.
 
     Raises ValueError for a setting out of range, and Diverged, which is a ValueError, when the loss
     becomes infinite or NaN.
@@ -1280,13 +1273,16 @@ def complete(config):
     The budget may be named so, or `examples` as in train. A setting that the problem or the network
     has no use for is left out, and None stands for the default.
     """
-    config = {name: value for name, value in config.items() if value is not None}
+    config = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in config.items()
+        if value is not None
+    }
     if "budget" in config:
         config["examples"] = config.pop("budget")
     if unknown := config.keys() - SETTINGS:
-        raise ValueError(
-            f"a run has no setting {min(unknown)}; there are {', '.join(sorted(SETTINGS))}"
-        )
+        names = ", ".join(sorted(SETTINGS))
+        raise ValueError(f"a run has no setting {min(unknown)}; there are {names}")
     problem = config.get("problem", "parity")
     network = config.get("network", NETWORKS.get(problem, ("",))[-1])
     if network not in NETWORKS.get(problem, ()):
@@ -1295,7 +1291,7 @@ def complete(config):
     full |= defaults(CLASSES[network]) | ({"layers": 6} if problem == "code" else {}) | defaults(train)
     full["supervision"] = "multi-task" if problem in ("parity", "digits") else "multi-label"
     full |= {name: config[name] for name in full if name in config}
-    full["p"] = {"multi-task": full["p"], "target": 0.0}.get(full["supervision"])
+    full["p"] = {"multi-task": number("p", full["p"], 0, 1), "target": 0.0}.get(full["supervision"])
     return full
 
 
@@ -1331,23 +1327,17 @@ def stored(file):
     """
     runs, start = {}, b'{"event": "run", '
     *lines, torn = file.read().split(b"\n")
+    if torn[: len(start)] != start[: len(torn)]:
+        lines.append(torn)  # not cut off, but foreign
     for i, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
             config = complete({name: record[name] for name in record if name in SETTINGS | {"budget"}})
-            results = (record[name] for name in ("solved_at", "examples", "seconds", "history"))
-            if not line.startswith(start):
-                raise ValueError
-            solved_at, examples, seconds, history = results
-            runs[json.dumps(config)] = Run(solved_at, examples, seconds, None, history)
+            results = {name: record[name] for name in ("solved_at", "examples", "seconds", "history")}
+            runs[json.dumps(config)] = Run(**results)
         except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f"{file.name}: line {i} is not a run of iis.py; nothing was changed"
-            ) from None
-    if torn[: len(start)] != start[: len(torn)]:
-        raise ValueError(
-            f"{file.name}: line {len(lines) + 1} is not a run of iis.py; nothing was changed"
-        )
+            message = f"{file.name}: line {i} is not a run of iis.py; nothing was changed"
+            raise ValueError(message) from None
     file.truncate(file.tell() - len(torn))
     return runs
 
@@ -1437,11 +1427,9 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
 def wilson(solved, total):
     """95 % interval for the share of seeds that learn, by those seen (Wilson 1927): (low, high)."""
     z, share = 1.96, solved / total
-    centre, spread = (
-        share + z**2 / (2 * total),
-        z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2),
-    )
-    return tuple(max(0, centre + sign * spread) / (1 + z**2 / total) for sign in (-1, 1))
+    spread = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
+    ends = share + z**2 / (2 * total) + spread * np.array([-1, 1])
+    return tuple(np.clip(ends / (1 + z**2 / total), 0, 1).tolist())
 
 
 # --------------------------------------------------------------------------------------------------

@@ -305,7 +305,7 @@ def scale(seeds=5):
                         p if axis is axes[1] else 1
                     )
                     picture[row, column] = values[0]
-                    text = "{}\n{} to {}".format(
+                    text = "{}\n{}\u2013{}".format(
                         *("never" if v == np.inf else count(float(f"{v:.2g}")) for v in values)
                     )
                 axis.text(column, row, text, ha="center", va="center", fontsize=7)
