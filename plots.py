@@ -182,7 +182,7 @@ def lego(seeds=5):
     return hops("lego", 0.5, seeds)
 
 
-def code(seeds=5):
+def code(seeds=3):
     """Programs of 4 lines: which lines become right, and when?"""
     return hops("code", 0.5, seeds)
 
