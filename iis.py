@@ -136,7 +136,7 @@ class ParitySum:
 class Digits:
     """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
 
-    The pictures come with scikit-learn, 8 x 8 points, here black or white, 178 of each digit; every
+    The pictures come with scikit-learn, 8 x 8 points, here black or white, 157 of each digit; every
     third is shown by sample_held_out alone.
 
     An example is n 64-bit words, a picture each. Attributes are ParitySum's, except that n counts the
@@ -157,8 +157,9 @@ class Digits:
         self.used = np.full(self.words, 2**64 - 1, np.uint64)
         points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
         words = np.packbits(points > 7, axis=1, bitorder="little").view("<u8")[:, 0]
-        pictures = np.stack([words[digits == digit][:178] for digit in (0, 1)])
-        new = np.arange(178) % 3 == 2
+        pictures = [[*dict.fromkeys(words[digits == digit])] for digit in (0, 1)]  # each once
+        count = min(map(len, pictures))
+        pictures, new = np.array([row[:count] for row in pictures]), np.arange(count) % 3 == 2
         self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
 
     def sample(self, rng, size):
