@@ -34,7 +34,6 @@ import json
 import math
 import os
 import shutil
-import statistics
 import sys
 import threading
 import time
@@ -49,7 +48,7 @@ import numpy as np
 
 
 def number(name, value, low, high=math.inf, whole=False):
-    """Return value as an int, if `whole`, or a float; raise ValueError if it is none or out of range."""
+    """Return value as an int, if `whole`, or a float; raise ValueError if it is no number or out of range."""
     kind = "a whole number" if whole else "a number"
     bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
     fits = isinstance(value, (int, float, np.number)) and low <= value <= high
@@ -107,6 +106,10 @@ class ParitySum:
         for mask, positions in zip(self.masks, [self.support, *others.reshape(d, self.k)]):
             for i in positions:
                 mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
+        self.about = (
+            f"Of {self.n} bits {self.k} are hidden: {', '.join(map(str, self.support))}.\n"
+            f"Target: their parity, 1 if an odd number of them is 1. Helper: their sum, the number itself."
+        ) + "\nThe other sums are of other bits, and help with nothing." * bool(d)
 
     def sample(self, rng, size):
         """Draw examples: inputs, uint64 (size, words), and labels, int64 (size, tasks).
@@ -124,13 +127,6 @@ class ParitySum:
     def show(self, example):
         """Write one example, uint64 (words,), as a person would: its n bits, bit 0 first."""
         return "".join(map(str, unpacked(example[None], self.n)[0]))
-
-    def describe(self):
-        """Explain the questions."""
-        return (
-            f"Of {self.n} bits {self.k} are hidden: {', '.join(map(str, self.support))}.\n"
-            f"Target: their parity, 1 if an odd number of them is 1. Helper: their sum, the number itself."
-        )
 
 
 class Digits:
@@ -161,6 +157,7 @@ class Digits:
         count = min(map(len, pictures))
         pictures, new = np.array([row[:count] for row in pictures]), np.arange(count) % 3 == 2
         self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
+        self.about = self.hidden.about.replace("bits", "handwritten digits", 1)
 
     def sample(self, rng, size):
         """Draw examples: inputs, uint64 (size, n), and labels, int64 (size, 2)."""
@@ -175,14 +172,15 @@ class Digits:
         return pictures[bits, rng.integers(0, pictures.shape[1], bits.shape)], labels
 
     def show(self, example):
-        """Write one example, uint64 (n,), as pictures side by side."""
+        """Write one example, uint64 (n,), as pictures, eight side by side."""
         points = unpacked(example[:, None], 64).reshape(-1, 8, 8)
         rows = points.transpose(1, 0, 2)  # (n, row, column) -> (row, n, column)
-        return "\n".join("|".join("".join(" #"[ink] for ink in part) for part in row) for row in rows)
-
-    def describe(self):
-        """Explain the questions."""
-        return self.hidden.describe().replace("bits", "handwritten digits", 1)
+        bands = (rows[:, first : first + 8] for first in range(0, self.words, 8))
+        lines = (
+            ["|".join("".join(" #"[ink] for ink in part) for part in row) for row in band]
+            for band in bands
+        )
+        return "\n\n".join("\n".join(band) for band in lines)
 
 
 class Lego:
@@ -200,6 +198,10 @@ class Lego:
         self.tasks = tuple(f"hop {t + 1}" for t in range(self.k))
         self.classes = (2,) * self.k
         self.fields = (self.k, 2, self.k + 1)  # how many values each number of a position can have
+        self.about = (
+            f"{self.k} variables hang together in a chain; the clauses come in random order.\n"
+            f"Target: the value of the last one. Helpers: the values of those before it."
+        )
 
     def sample(self, rng, size):
         """Draw examples: inputs, int64 (size, k, 3), and labels, int64 (size, k)."""
@@ -223,16 +225,7 @@ class Lego:
     def show(self, example):
         """Write one example, int64 (k, 3), as a sentence."""
         letters = "abcdefghijklmnopqrstuvwxyz"[: self.k] + "1"
-        return "; ".join(
-            f"{letters[name]} = {'-+'[sign]}{letters[source]}" for name, sign, source in example
-        )
-
-    def describe(self):
-        """Explain the questions."""
-        return (
-            f"{self.k} variables hang together in a chain; the clauses come in random order.\n"
-            f"Target: the value of the last one. Helpers: the values of those before it."
-        )
+        return "; ".join(f"{letters[a]} = {'-+'[sign]}{letters[b]}" for a, sign, b in example)
 
 
 class Code:
@@ -252,6 +245,10 @@ class Code:
         self.tasks = tuple(f"line {t + 1}" for t in range(self.k))
         self.classes = (self.modulus,) * self.k
         self.fields = (self.k, self.k, 3, self.k + self.modulus, self.k + self.modulus)
+        self.about = (
+            f"Programs of {self.k} lines, computing modulo {self.modulus}.\n"
+            f"Target: the value that the last line assigns. Helpers: the values of the lines before it."
+        )
 
     def sample(self, rng, size):
         """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
@@ -283,13 +280,6 @@ class Code:
             for _, name, operator, left, right in example
         )
 
-    def describe(self):
-        """Explain the questions."""
-        return (
-            f"Programs of {self.k} lines, computing modulo {self.modulus}.\n"
-            f"Target: the value that the last line assigns. Helpers: the values of the lines before it."
-        )
-
 
 # --------------------------------------------------------------------------------------------------
 # 2. Supervision: which labels are shown
@@ -304,7 +294,7 @@ def supervise(labels, rng, supervision, p=0.2):
     target       the target's alone: the control
     multi-task   one: with probability p a helper's, drawn evenly, else the target's
     multi-label  all of them
-    explicit     all of them, for a network that answers an Explicit problem
+    explicit     all of them, each to be read before the next: see Explicit
 
     Raises ValueError for another supervision, and for p outside [0, 1].
     """
@@ -335,7 +325,6 @@ class Explicit:
     def __init__(self, problem):
         vars(self).update(vars(problem))  # k, classes, tasks ...; what differs follows
         self.problem, self.sample, self.show = problem, problem.sample, problem.show
-        self.describe = problem.describe
         if hasattr(problem, "fields"):
             self.places, self.fields = problem.places, (*problem.fields, 1 + max(problem.classes))
         else:
@@ -533,15 +522,42 @@ def checked(problem, inputs, labels):
     return inputs, labels, 1
 
 
-def in_turn(problem, inputs, answer):
-    """Answer all tasks in one pass or, if Explicit, one after the other, reading what was answered."""
-    inputs = checked_inputs(problem, inputs)
-    if not isinstance(problem, Explicit):
-        return answer(inputs)
-    answers = np.full((len(inputs), len(problem.tasks)), -1)
-    for task in range(answers.shape[1]):
-        answers[:, task] = answer(problem.write(inputs, answers))[:, task]
-    return answers
+class Network:
+    """What all networks share; each adds init, _gradients, _descend and _answer."""
+
+    turned = staticmethod(dict)  # params as kernels take them, and back
+    encode = staticmethod(as_bytes)  # inputs as kernels take them
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the loss, averaged over examples, and its gradients by the names of params."""
+        inputs, labels, passes = checked(self.problem, inputs, labels)
+        weights = Arrays(self.turned(self.params))
+        loss = self._gradients(weights, gradients := weights.zeros(), self.encode(inputs), labels)
+        gradients.flat *= passes
+        return passes * loss, self.turned(gradients)
+
+    def descend(self, inputs, labels, batch, lr=None):
+        """Train on the examples once, `batch` at a time; return the loss summed over them.
+
+        lr None is the network's own: 0.002 or, if Bilinear, the first of rates.
+        """
+        inputs, labels, passes = checked(self.problem, inputs, labels)
+        weights = Arrays(self.turned(self.params))
+        arrays = weights, weights.zeros()
+        loss = self._descend(*arrays, self.encode(inputs), labels, batch, passes, lr)
+        for name, array in self.turned(weights).items():
+            self.params[name][:] = array
+        return loss
+
+    def predict(self, inputs):
+        """Answer every task, int64 (size, tasks): at once or, if Explicit, reading what it answered."""
+        inputs = checked_inputs(self.problem, inputs)
+        if not isinstance(self.problem, Explicit):
+            return self._answer(inputs)
+        answers = np.full((len(inputs), len(self.problem.tasks)), -1)
+        for task in range(answers.shape[1]):
+            answers[:, task] = self._answer(self.problem.write(inputs, answers))[:, task]
+        return answers
 
 
 # The bilinear network
@@ -621,7 +637,7 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
     return total
 
 
-class Bilinear:
+class Bilinear(Network):
     """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
 
     A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the
@@ -657,41 +673,22 @@ class Bilinear:
             for array in (W, self.params["v"]):
                 array += self.spread * rng.standard_normal(array.shape)
 
-    def _arrays(self):
-        """Copies of the params and zeros for the gradients, with W transposed: (n + 1, k)."""
-        arrays = Arrays(self.params | {"W": self.params["W"].T})
-        return arrays, arrays.zeros()
+    def turned(self, arrays):
+        """Turn W from (k, n + 1), as in params, to (n + 1, k), as in the kernels, or back."""
+        return arrays | {"W": arrays["W"].T}
 
-    def loss_and_gradients(self, inputs, labels):
-        """Return the loss, averaged over examples, and its gradients by the names of params."""
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        weights, gradients = self._arrays()
+    def _gradients(self, weights, gradients, bits, labels):
         arrays = *weights.values(), *gradients.values()
-        loss = passes * bilinear_loss_and_gradients(as_bytes(inputs), labels, *arrays)
-        gradients.flat *= passes
-        return loss, gradients | {"W": gradients["W"].T}
+        return bilinear_loss_and_gradients(bits, labels, *arrays)
 
-    def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time; return the loss summed over them.
-
-        lr is the first of rates if not given.
-        """
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        weights, gradients = self._arrays()
+    def _descend(self, weights, gradients, bits, labels, batch, passes, lr):
         rate, ratio = self.rates(self.problem.n, self.problem.k, batch)
         lr, batch = passes * (rate if lr is None else lr), passes * batch
         arrays = weights.flat, gradients.flat, *weights.values(), *gradients.values()
-        loss = bilinear_descend(as_bytes(inputs), labels, batch, lr, ratio, *arrays)
-        for name, array in (weights | {"W": weights["W"].T}).items():
-            self.params[name][:] = array
-        return loss
-
-    def predict(self, inputs):
-        """Answer every task: int64 (size, tasks)."""
-        return in_turn(self.problem, inputs, self._answer)
+        return bilinear_descend(bits, labels, batch, lr, ratio, *arrays)
 
     def _answer(self, inputs):
-        columns, v, c = self._arrays()[0].values()
+        columns, v, c = Arrays(self.turned(self.params)).values()
         P = np.empty((len(inputs), len(v)), v.dtype)
         affine(as_bytes(inputs), columns[:-1], columns[-1], P)
         sums, f = bilinear_forward(P, v, c)
@@ -777,7 +774,7 @@ def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, d
     return total
 
 
-class MLP:
+class MLP(Network):
     """One hidden layer of `width` rectified units and a softmax head for each task.
 
     params: W (n, width), b (width,), V (answers, width), c (answers,), the answers to all tasks side
@@ -791,7 +788,7 @@ class MLP:
     def init(self, problem, rng, dtype=np.float32):
         """Draw the starting weights."""
         if not hasattr(problem, "words"):
-            raise ValueError("network mlp needs a problem of bits, parity")
+            raise ValueError("network mlp needs a problem of bits, parity or digits")
         self.problem, self.classes = problem, np.array(problem.classes)
         n, width, answers = problem.n, self.width, self.classes.sum()
         W, V = rng.uniform(-1, 1, (n, width)), rng.uniform(-1, 1, (answers, width))
@@ -800,43 +797,28 @@ class MLP:
         zeros = Arrays(self.params).zeros
         self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
 
-    def loss_and_gradients(self, inputs, labels):
-        """Return the loss, averaged over examples, and its gradients by the names of params."""
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        weights = Arrays(self.params)
-        arrays = *weights.values(), *(gradients := weights.zeros()).values()
-        loss = passes * mlp_loss_and_gradients(as_bytes(inputs), labels, self.classes, *arrays)
-        gradients.flat *= passes
-        return loss, gradients
+    def _gradients(self, weights, gradients, bits, labels):
+        arrays = *weights.values(), *gradients.values()
+        return mlp_loss_and_gradients(bits, labels, self.classes, *arrays)
 
-    def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        weights = Arrays(self.params)
-        arrays = *weights.values(), *(gradients := weights.zeros()).values()
+    def _descend(self, weights, gradients, bits, labels, batch, passes, lr):
         state = weights.flat, gradients.flat, self.mean, self.square
-        bits, lr, batch = as_bytes(inputs), 0.002 if lr is None else lr, passes * batch
-        loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, state, *arrays)
+        arrays = state, *weights.values(), *gradients.values()
+        lr, batch = 0.002 if lr is None else lr, passes * batch
+        loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, *arrays)
         self.steps += -(-len(bits) // batch)  # rounded up
-        for name, array in weights.items():
-            self.params[name][:] = array
         return loss
 
-    def predict(self, inputs):
-        """Answer every task: int64 (size, tasks)."""
-        return in_turn(self.problem, inputs, self._answer)
-
     def _answer(self, inputs):
-        bits, asked = as_bytes(inputs), np.zeros((len(inputs), len(self.classes)), np.int64)
-        answers = asked.copy()
+        bits, answers = as_bytes(inputs), np.zeros((len(inputs), len(self.classes)), np.int64)
         W, b, V, c = Arrays(self.params).values()
         for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
-            x, y = bits[start : start + 500], asked[start : start + 500]
+            x, y = bits[start : start + 500], answers[start : start + 500]  # 0: all are asked
             hidden = np.empty((len(x), len(b)), b.dtype)
             affine(x, W, b, hidden)
             logits = mlp_forward(hidden, y, self.classes, V, c)
             for task, head in enumerate(np.split(logits, np.cumsum(self.classes)[:-1], axis=1)):
-                answers[start : start + 500, task] = head.argmax(axis=1)
+                y[:, task] = head.argmax(axis=1)
         return answers
 
 
@@ -942,7 +924,7 @@ def attention_backward(dseen, qkv, attention):
     return dqkv
 
 
-class Transformer:
+class Transformer(Network):
     """Pre-norm blocks with bidirectional attention (Vaswani et al. 2017), trained from scratch.
 
     A position's embedding is the sum of its fields' embeddings. Each task is answered at the position
@@ -1017,10 +999,8 @@ class Transformer:
         read = (places * size + np.arange(size)[:, None]).ravel()  # columns, by example and task
         last = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
         y, scale = norm_forward(last, weights["g"])
-        logits = (weights["H"] @ y + weights["c"][:, None]).T.reshape(
-            size, -1
-        )  # -> (size, tasks classes)
-        return logits, (kept, last, y, scale, read)
+        logits = (weights["H"] @ y + weights["c"][:, None]).T  # -> (size tasks, classes)
+        return logits.reshape(size, -1), (kept, last, y, scale, read)
 
     def backward(self, weights, gradients, onehot, dlogits, state):
         """Write the gradients, going back through forward's lines."""
@@ -1045,37 +1025,22 @@ class Transformer:
             dx += norm_backward(A.T @ dqkv, x, scale, g, dg)
         gradients["E"][:] = dx @ onehot.reshape(len(onehot), -1).T
 
-    def loss_and_gradients(self, inputs, labels):
-        """Return the loss, averaged over examples, and its gradients by the names of params."""
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        onehot, places = self.encode(inputs)
-        gradients = Arrays(self.params).zeros()
-        logits, state = self.forward(self.params, onehot, places)
+    def _gradients(self, weights, gradients, encoded, labels):
+        logits, state = self.forward(weights, *encoded)
         loss = cross_entropy(logits, labels, self.classes)  # which turns logits into its gradient
-        self.backward(self.params, gradients, onehot, logits, state)
-        gradients.flat *= passes
-        return passes * loss, gradients
+        self.backward(weights, gradients, encoded[0], logits, state)
+        return loss
 
-    def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time, at lr (0.002); return their summed loss."""
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        onehot, places = self.encode(inputs)
-        weights, total, lr = Arrays(self.params), 0.0, 0.002 if lr is None else lr
-        gradients, batch = weights.zeros(), passes * batch
-        for start in range(0, len(inputs), batch):
-            x = np.ascontiguousarray(onehot[:, :, start : start + batch])
-            logits, state = self.forward(weights, x, places[start : start + batch])
-            total += len(logits) * cross_entropy(logits, labels[start : start + batch], self.classes)
-            self.backward(weights, gradients, x, logits, state)
+    def _descend(self, weights, gradients, encoded, labels, batch, passes, lr):
+        onehot, places = encoded
+        total, lr, batch = 0.0, 0.002 if lr is None else lr, passes * batch
+        for start in range(0, len(labels), batch):
+            x = np.ascontiguousarray(onehot[:, :, start : start + batch]), places[start : start + batch]
+            y = labels[start : start + batch]
+            total += len(y) * self._gradients(weights, gradients, x, y)
             self.steps += 1
             adam(weights.flat, gradients.flat, self.mean, self.square, self.steps, lr)
-        for name, array in weights.items():
-            self.params[name][:] = array
         return total
-
-    def predict(self, inputs):
-        """Answer every task: int64 (size, tasks)."""
-        return in_turn(self.problem, inputs, self._answer)
 
     def _answer(self, inputs):
         answers = np.zeros((len(inputs), len(self.classes)), np.int64)
@@ -1146,7 +1111,9 @@ def train(
     seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
     start, data, choice, held_out = map(np.random.default_rng, seeds)
     test_inputs, test_labels = getattr(problem, "sample_held_out", problem.sample)(held_out, 10_000)
-    network.init(Explicit(problem) if supervision == "explicit" else problem, start, dtype)
+    if supervision == "explicit" and not isinstance(problem, Explicit):
+        problem = Explicit(problem)
+    network.init(problem, start, dtype)
     run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
         batches = -(-(every or max(6_400, run.examples // 16)) // batch)
@@ -1159,9 +1126,8 @@ def train(
             loss += network.descend(inputs, labels, batch, lr)
             run.examples += len(inputs)
         if not all(np.isfinite(array).all() for array in (loss, *network.params.values())):
-            raise Diverged(
-                f"the loss is not finite any more after {run.examples:,} examples (loss {loss:g}): try a smaller lr"
-            )
+            seen = f"{run.examples:,} examples"
+            raise Diverged(f"the loss is not finite any more after {seen}: try a smaller lr")
         for size in (2_000, 10_000):  # a first look will do unless it may be solved, or it is the end
             right = (network.predict(test_inputs[:size]) == test_labels[:size]).mean(axis=0)
             if (right[-1] < 0.98 or run.solved_at) and run.examples < examples:
@@ -1169,14 +1135,9 @@ def train(
         run.seconds = time.perf_counter() - began
         if right[-1] >= 0.99 and run.solved_at is None:
             run.solved_at = run.examples
-        run.history.append(
-            {
-                "examples": run.examples,
-                "seconds": run.seconds,
-                "loss": loss / (run.examples - before),
-                "accuracy": dict(zip(problem.tasks, right.tolist())),
-            }
-        )
+        accuracy = dict(zip(problem.tasks, right.tolist()))
+        record = {"examples": run.examples, "seconds": run.seconds}
+        run.history.append(record | {"loss": loss / (run.examples - before), "accuracy": accuracy})
         if report:
             report(run)
     return run
@@ -1224,7 +1185,7 @@ def signal(problem, network, task):
 
     Most of the whole is about how often each answer occurs. Telling is what it says about the hidden
     bits: what is left after taking away the gradient for labels that are drawn as often but blindly.
-    For a ParitySum, its network after init; n of at most 30 or so.
+    For a ParitySum, its network after init in float64; n of at most some 22.
     """
 
     def gradient(label):
@@ -1259,10 +1220,8 @@ NETWORKS |= {"lego": ("transformer",), "code": ("transformer",)}
 
 def defaults(function, left_out=("dtype", "report")):
     """Arguments of a function or a class that have a default, and it."""
-    parameters = inspect.signature(function).parameters.values()
-    return {
-        p.name: p.default for p in parameters if p.default is not p.empty and p.name not in left_out
-    }
+    given = inspect.signature(function).parameters.items()
+    return {name: p.default for name, p in given if p.default is not p.empty and name not in left_out}
 
 
 SETTINGS = {"problem", "network", *defaults(train)}.union(*map(defaults, CLASSES.values()))
@@ -1285,8 +1244,10 @@ def complete(config):
         names = ", ".join(sorted(SETTINGS))
         raise ValueError(f"a run has no setting {min(unknown)}; there are {names}")
     problem = config.get("problem", "parity")
-    network = config.get("network", NETWORKS.get(problem, ("",))[-1])
-    if network not in NETWORKS.get(problem, ()):
+    if problem not in NETWORKS:
+        raise ValueError(f"problem must be one of {', '.join(NETWORKS)}, not {problem!r}")
+    network = config.get("network", NETWORKS[problem][-1])
+    if network not in NETWORKS[problem]:
         raise ValueError(f"network {network} does not fit problem {problem}")
     full = {"problem": problem, "network": network} | defaults(CLASSES[problem])
     full |= defaults(CLASSES[network]) | ({"layers": 6} if problem == "code" else {}) | defaults(train)
@@ -1329,7 +1290,7 @@ def stored(file):
     runs, start = {}, b'{"event": "run", '
     *lines, torn = file.read().split(b"\n")
     if torn[: len(start)] != start[: len(torn)]:
-        lines.append(torn)  # not cut off, but foreign
+        lines.append(b"")  # not one of ours that was cut off, and so refused
     for i, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
@@ -1394,14 +1355,15 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
             done = stored(file)
         for config in configs:
             try:
-                todo[json.dumps(complete(config))] = config
+                todo.setdefault(json.dumps(complete(config)), []).append(config)  # the same once only
             except ValueError as error:
                 yield config, error
         total = len(todo)
         for key in [key for key in todo if key in done]:
-            yield todo.pop(key), done[key]
+            yield from ((config, done[key]) for config in todo.pop(key))
         began, pool = time.monotonic(), executor or ThreadPoolExecutor(jobs or os.cpu_count())
-        futures = {pool.submit(run_one, c, *([] if executor else [watch])): c for c in todo.values()}
+        watched = [] if executor else [watch]
+        futures = {pool.submit(run_one, same[0], *watched): same for same in todo.values()}
         try:
             for count, future in enumerate(as_completed(futures), 1):
                 try:
@@ -1411,12 +1373,12 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
                         raise
                     run = error
                 if store is not None and isinstance(run, Run):
-                    append(file, as_record(complete(futures[future]), run))
+                    append(file, as_record(complete(futures[future][0]), run))
                 if progress:
                     left = (time.monotonic() - began) / count * (len(todo) - count)
                     left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
                     progress(f"{total - len(todo) + count} of {total} runs, about {left} left")
-                yield futures[future], run
+                yield from ((config, run) for config in futures[future])
         finally:
             stopping.set()
             for future in futures:
@@ -1464,53 +1426,47 @@ class Screen:
         with self.lock:
             self.runs[config["network"], config["supervision"], config["seed"]] = config, run
             if self.as_json:
-                event = (
-                    as_record(config, run) if ended else {"event": "eval"} | config | run.history[-1]
-                )
-                print(json.dumps(event), flush=True)
+                event = {"event": "eval"} | config | run.history[-1]
+                print(json.dumps(as_record(config, run) if ended else event), flush=True)
             elif not ended:
                 right = run.history[-1]["accuracy"].items()
                 right = ", ".join(f"{task} {100 * share:.1f} %" for task, share in right)
-                name = (
-                    f"{self.ended}{config['network']}, {config['supervision']}, seed {config['seed']}"
-                )
-                self.say(f"{name}: {right} right after {run.examples:,} examples", passing=True)
+                who = f"{config['network']}, {config['supervision']}, seed {config['seed']}"
+                text = f"{self.ended}{who}: {right} right after {run.examples:,} examples"
+                self.say(text, passing=True)
 
     def table(self):
         """Say who learned what, a line for each network and supervision, over the seeds."""
-        groups = {}
+        groups, rows = {}, []
         for (network, supervision, _), (config, run) in self.runs.items():
-            groups.setdefault((supervision == "target", network, supervision), []).append((config, run))
-        many = any(len(group) > 1 for group in groups.values())
-        rows = []
-        for (_, network, supervision), group in sorted(groups.items()):
-            configs, runs = zip(*group)
+            key = supervision == "target", network, supervision, config["p"]
+            groups.setdefault(key, []).append(run)
+        many = any(len(runs) > 1 for runs in groups.values())
+        for (_, network, supervision, p), runs in sorted(groups.items()):
             tasks = list(runs[0].history[-1]["accuracy"])
-            share = 100 * (configs[0]["p"] or 0) * (len(tasks) > 1)
-            helper = tasks[0] if len(tasks) == 2 else "an earlier one"
+            share = 100 * (p or 0) * (len(tasks) > 1)
+            helper = tasks[0] if len(tasks) == 2 else "a helper"
             asks = {
                 "target": f"{tasks[-1]} only (control)",
                 "multi-task": f"{100 - share:g} % {tasks[-1]}"
-                + f", {share:g} % {helper}" * (share > 0),
+                + f", {share:g} % {helper}" * bool(share),
                 "multi-label": "all of them",
                 "explicit": "all of them, in turn",
             }
             accuracies = [run.history[-1]["accuracy"] for run in runs]
-            right = [f"{100 * statistics.median(a[task] for a in accuracies):.1f} %" for task in tasks]
-            if supervision == "target":
+            right = [f"{100 * np.median([a[task] for a in accuracies]):.1f} %" for task in tasks]
+            if p == 0:
                 right[:-1] = ["not asked"] * len(tasks[:-1])
             solved = [run.solved_at for run in runs if run.solved_at]
             learned = "yes" if solved else "no"
             seen = [run.solved_at or run.examples for run in runs]
-            examples = f"{statistics.median(seen):,.0f}"
+            examples = f"{np.median(seen):,.0f}"
             if many:
                 low, high = wilson(len(solved), len(runs))
                 learned = f"{len(solved)} of {len(runs)} ({100 * low:.0f}-{100 * high:.0f} %)"
-                low, _, high = statistics.quantiles(
-                    seen * (1 + (len(seen) == 1)), n=4, method="inclusive"
-                )
+                low, high = np.quantile(seen, (0.25, 0.75))
                 examples += f" ({low:,.0f}-{high:,.0f})"
-            seconds = f"{statistics.median(run.seconds for run in runs):.2f} s"
+            seconds = f"{np.median([run.seconds for run in runs]):.2f} s"
             rows.append((network, asks[supervision], *right, learned, examples, seconds))
         rows.insert(0, ("network", "what the data asks", *tasks, "learned", "examples", "time"))
         widths = [max(map(len, column)) for column in zip(*rows)]
@@ -1518,31 +1474,23 @@ class Screen:
         for row in rows:
             cells = (f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths))
             yield "  ".join(cells)
-        yield "\nLearned: 99 % right or more on 10,000 examples never trained on."
+        yield "\nLearned: 99 % right or more on 10,000 fresh examples. Examples: seen until then, else in all."
         if many:
-            yield "In brackets the 95 % interval of that share, and the quartiles; the rest are medians over seeds."
+            yield "Medians over seeds; in brackets the share of seeds that learn (95 % interval), and quartiles."
 
 
 def parse(argv):
     """Read the command line; what is wrong with it is said in one line, exit 2."""
-
-    class Parser(argparse.ArgumentParser):
-        def error(self, message):
-            self.exit(2, f"iis.py: {message}\n")
-
-    parser = Parser(
+    parser = argparse.ArgumentParser(
         "iis.py",
         description="Train networks on a hard question, with and without an easier one in the data.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=17, width=96),
         allow_abbrev=False,
     )
+    parser.error = lambda message: parser.exit(2, f"iis.py: {message}\n")
     choices = {
         "problem": ("parity", NETWORKS, "what is asked"),
-        "network": (
-            "all",
-            ("bilinear", "mlp", "transformer", "all"),
-            "who learns, all meaning who can",
-        ),
+        "network": ("all", ("bilinear", "mlp", "transformer", "all"), "who learns, all: who can"),
         "supervision": (None, SUPERVISIONS, "labels in the data"),
     }
     for name, (default, names, text) in choices.items():
@@ -1567,19 +1515,14 @@ def parse(argv):
     }
     for name, (_, text, *default) in numbers.items():
         parser.add_argument(f"--{name}", default=(*default, None)[0], metavar="X", help=text)
-    parser.add_argument(
-        "--store", metavar="FILE", help="keep finished runs there; do only those missing"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object a line, nothing else"
-    )
+    parser.add_argument("--store", metavar="FILE", help="keep finished runs there; do those missing")
+    parser.add_argument("--json", action="store_true", help="print JSON objects only, one a line")
     args = parser.parse_args(argv)
     for name, (bounds, *_) in numbers.items():
-        value = getattr(args, name)
-        for kind in (int, float):
-            if isinstance(value, str):
-                with contextlib.suppress(ValueError):
-                    value = kind(value)  # what is no number, number() complains about
+        value = text = getattr(args, name)
+        for kind in (float, int):  # what is neither, number() complains about
+            with contextlib.suppress(ValueError, TypeError):
+                value = kind(text)
         if value is not None:
             try:
                 value = number(name, value, *bounds, whole=name not in ("p", "lr"))
@@ -1589,72 +1532,61 @@ def parse(argv):
     return args
 
 
-def configure(args):
-    """Return the configurations that the command line asks for, without the controls."""
-    settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
-    networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
-    seeds = range(args.seed, args.seed + args.seeds)
-    return [complete(settings | {"network": n, "seed": seed}) for seed in seeds for n in networks]
-
-
 def command(args, screen):
     """Train with the chosen supervision, then the control on as many examples.
 
     Returns what went wrong, a line for each run that failed.
     """
-    configs = configure(args)
+    settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
+    networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
+    if args.distractors and args.network == "all":
+        networks = ["mlp"]
+    seeds = range(args.seed, args.seed + args.seeds)
+    configs = [complete(settings | {"network": n, "seed": seed}) for seed in seeds for n in networks]
     problem, _ = build(configs[0])
     screen.say("Preparing; the very first time this compiles for some seconds ...", passing=True)
     for _, run in sweep([c | {"examples": 1} for c in configs if c["seed"] == args.seed]):
         if isinstance(run, Exception) and not isinstance(run, Diverged):
             raise run
     inputs, labels = problem.sample(np.random.default_rng(args.seed), max(1, args.show))
+    signs, failures, answers = ("-1", "+1") if args.problem == "lego" else range(1000), [], {}
 
-    def worded(labels):
-        signs = ("-1", "+1") if args.problem == "lego" else range(1000)
-        return ", ".join(f"{task} = {signs[label]}" for task, label in zip(problem.tasks, labels))
-
-    def show(say):
-        for example, truth in zip(inputs, labels):
+    def show(said):  # {who says so: the answers to all inputs}
+        for i, example in enumerate(inputs):
             lines = problem.show(example).split("\n")
             if args.problem == "parity" and problem.n <= 75:
                 lines.append("".join(" ^"[i in problem.support] for i in range(problem.n)).rstrip())
-            screen.say("\n    " + "\n    ".join([*lines, *say(example, truth)]))
-
-    if not args.json:
-        screen.say(problem.describe() + " For example:")
-        show(lambda example, truth: [worded(truth)])
+            for who, labels in said.items():
+                words = (f"{task} = {signs[label]}" for task, label in zip(problem.tasks, labels[i]))
+                lines.append(who + ", ".join(words))
+            screen.say("\n    " + "\n    ".join(lines))
         screen.say("")
-    failures, controls, networks = [], [], {}
 
-    def train_all(configs):
+    def train_all(configs):  # returns the controls
+        controls = []
         runs = sweep(configs, None, args.store, screen.evaluated, screen.progress, args.jobs)
         with contextlib.closing(runs):
             for config, run in runs:
                 if isinstance(run, Exception):
                     failures.append(f"{config['network']}, seed {config['seed']}: {run}")
+                    screen.runs.pop((config["network"], config["supervision"], config["seed"]), None)
                     continue
                 screen.evaluated(config, run, ended=True)
                 if config["seed"] == args.seed and run.network:
-                    networks[f"{config['network']} {config['supervision']}"] = run.network
-                control = {"supervision": "target", "examples": run.examples}
-                controls.append(complete(config | control))
+                    who = f"{config['network']} {config['supervision']}: "
+                    answers[who] = run.network.predict(inputs)
+                controls.append(complete(config | {"supervision": "target", "examples": run.examples}))
+        return controls
 
-    train_all(configs)
+    if not args.json:
+        screen.say(problem.about + " For example:")
+        show({"": labels})
+    controls = train_all(configs)
     if configs[0]["supervision"] != "target":
-        train_all(controls[:])
-    if args.show and not args.json:
+        train_all(controls)
+    if answers and args.show and not args.json:
         screen.say("What was answered:")
-        show(
-            lambda example, truth: (
-                [f"truth: {worded(truth)}"]
-                + [
-                    f"{name}: {worded(net.predict(example[None])[0])}"
-                    for name, net in sorted(networks.items())
-                ]
-            )
-        )
-        screen.say("")
+        show({"truth: ": labels} | dict(sorted(answers.items())))
     return failures
 
 
@@ -1667,11 +1599,11 @@ def main(argv=None):
             complaints = command(args, screen)
             status = 1 if complaints else 0
         except KeyboardInterrupt:
-            status, complaints = 130, ["interrupted"]
+            status, complaints = 130, ["interrupted: runs under way count as they stood"]
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:
-            reason = getattr(error, "strerror", None)
+            reason = args.store and getattr(error, "strerror", None)
             status, complaints = 2, [f"{args.store}: {reason}" if reason else error]
         except MemoryError:
             status, complaints = 2, ["not enough memory for such sizes"]

@@ -364,6 +364,8 @@ def hardness(seeds=5):
     for i, ((k, kind), sizes) in enumerate(series.items()):
         seen = [[run.solved_at or np.nan for run in runs[k, kind, n]] for n in sizes]
         full = [j for j, row in enumerate(seen) if not np.isnan(row).any()]
+        if not full:
+            continue
         bars = np.transpose([middle(seen[j]) for j in full])
         sizes = np.array(sizes)[full]
         power = np.polyfit(np.log(sizes), np.log(bars[0]), 1)[0]
@@ -434,7 +436,7 @@ def theory(seeds=10):
     expected = {}
     for position, (p, curve) in enumerate(predicted.items()):
         dots(axes[2, 0], position, runs[p], base["examples"], color=plt.cm.viridis(0.3), markersize=3)
-        seen = [run.solved_at for run in runs[p]]
+        seen = [run.solved_at or np.inf for run in runs[p]]
         if curve["parity"].max() >= 0.99:
             expected[p] = batch * int(np.argmax(curve["parity"] >= 0.99))
             print(
@@ -443,7 +445,7 @@ def theory(seeds=10):
             )
             print(f"in the median, {np.median(seen) / expected[p]:.3f} times as many")
         else:
-            print(f"p = {p:g}: predicted never, measured {seen.count(None)} of {seeds} never")
+            print(f"p = {p:g}: predicted never, measured {seen.count(np.inf)} of {seeds} never")
     places, values = [shares.index(p) for p in expected], np.array([*expected.values()])
     axes[2, 0].plot(places, values, "--", color=plt.cm.viridis(0.0), label="predicted")
     band = {"color": "0.85", "linewidth": 0, "label": "within 15 %"}
@@ -471,7 +473,9 @@ def theory(seeds=10):
     ]
     runs = run_all(configs, lambda config: config["batch"])
     steps = expected[0.2] / batch
-    bars = [middle([run.solved_at / size / steps for run in runs[size]]) for size in batches]
+    bars = [
+        middle([(run.solved_at or np.nan) / size / steps for run in runs[size]]) for size in batches
+    ]
     bars = np.transpose(bars)
     axes[2, 1].errorbar(batches, bars[0], bars[1:], fmt="o-", color=plt.cm.viridis(0.3), markersize=4)
     axes[2, 1].axhline(1, color="0.3", linewidth=0.8)
@@ -542,7 +546,7 @@ def moments(config, path, go_on=lambda: True):
         if not go_on():
             raise InterruptedError
         W = network.params["W"]
-        W = W[:, :-1] if config["network"] == "bilinear" else W.T
+        W = (W if config["network"] == "bilinear" else W.T)[:, : problem.n]
         path.append((run.examples, run.history[-1]["accuracy"], abs(W)))
 
     names = "supervision", "p", "examples", "seed", "every"
@@ -630,7 +634,7 @@ class Explorer:
             "Each change trains anew; then the weights play.\nDrag moment to go through the training."
         )
         self.figure.text(0.17, 0.05, text)
-        self.changed, self.version, self.shown = threading.Event(), 0, None
+        self.changed = threading.Event()
         self.change()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
@@ -645,19 +649,25 @@ class Explorer:
         config = iis.complete(config | {"examples": 400_000, "every": 1280})
         self.go_to(0)
         self.playing = True
-        self.version += 1
+        self.shown = None
         self.latest = config, [], []  # what is trained, its moments so far, and how it ended
         self.changed.set()
 
     def work(self):
         """Train what is wanted last, over and over: the thread."""
-        while self.changed.wait() and self.latest:
+        while self.changed.wait():
             self.changed.clear()
-            version, (config, path, end) = self.version, self.latest
+            if (latest := self.latest) is None:
+                return
+            config, path, end = latest
             try:
-                moments(config, path, lambda: version == self.version)
+                moments(config, path, lambda: latest is self.latest)
                 learned = path[-1][1]["parity"] >= 0.99
-                end.append(f"learned after {path[-1][0]:,} examples" if learned else "not learned")
+                end.append(
+                    f"parity learned after {path[-1][0]:,} examples"
+                    if learned
+                    else "parity not learned"
+                )
             except InterruptedError:  # something else is wanted by now
                 pass
             except iis.Diverged as error:
@@ -665,7 +675,7 @@ class Explorer:
 
     def close(self):
         """End the thread: Python must not exit in the midst of a kernel."""
-        self.latest, self.version = None, self.version + 1
+        self.latest = None
         self.changed.set()
         self.thread.join()
 
@@ -681,16 +691,18 @@ class Explorer:
 
     def draw(self):
         """Draw what is new. The timer calls this, and no other thread draws."""
+        if self.latest is None:
+            return
         (config, path, end), moment = self.latest, self.moment
         if self.playing and end:
             self.go_to(min(1, moment.val + 0.02))
             self.playing = moment.val < 1
-        state = self.version, len(path), len(end), moment.val
+        state = len(path), len(end), moment.val
         if path and state != self.shown:
             self.shown = state
-            picture(*self.axes, config, path[: state[1]], round(moment.val * (state[1] - 1)))
+            picture(*self.axes, config, path[: state[0]], round(moment.val * (state[0] - 1)))
             text = end[0] if end else "training ..."
-            self.figure.suptitle(f"{config['network']}, {config['supervision']}: parity {text}")
+            self.figure.suptitle(f"{config['network']}, {config['supervision']}: {text}")
             self.figure.canvas.draw_idle()
 
 
@@ -973,7 +985,7 @@ def main():
         if plt.get_backend().lower() == "agg":
             sys.exit("plots.py: explore needs a display, and tkinter or another window toolkit")
         explorer = Explorer()
-        plt.show()
+        plt.show(block=True)
         return explorer.close()
     plt.switch_backend("agg")
     drawn = 0

@@ -714,6 +714,14 @@ def test_a_sweep_yields_every_configuration_with_its_run():
     assert told[0].startswith("1 of 6 runs, about ") and told[-1] == "6 of 6 runs, about 0 s left"
 
 
+def test_configurations_that_come_to_the_same_are_run_once_and_yielded_each(tmp_path):
+    configs = [SMALL[0] | {"supervision": "target", "p": p, "budget": 6400} for p in (0.1, 0.2)]
+    for _ in range(2):
+        (first, run), (second, same) = iis.sweep(configs, store=tmp_path / "runs")
+        assert [first, second] == configs and run is same
+    assert (tmp_path / "runs").read_text().count("\n") == 1
+
+
 def test_a_run_that_fails_does_not_take_the_others_with_it():
     common = {"n": 20, "k": 2, "width": 16, "examples": 7000}
     configs = [
@@ -795,10 +803,11 @@ def test_a_line_cut_off_is_done_again_and_a_foreign_one_refused(tmp_path):
             with pytest.raises(ValueError, match=f"runs.jsonl: line {number} is not a run of iis.py"):
                 list(iis.sweep(SMALL, store=store))
             assert store.read_bytes() == text
-    store.write_bytes(b"my notes")
-    with pytest.raises(ValueError, match="line 1 is not a run"):
-        list(iis.sweep(SMALL, store=store))
-    assert store.read_bytes() == b"my notes"
+    for text in (b"my notes", json.dumps(json.loads(first), separators=(",", ":")).encode()):
+        store.write_bytes(text)  # without an end of line, but not one of ours that was cut off
+        with pytest.raises(ValueError, match="line 1 is not a run"):
+            list(iis.sweep(SMALL, store=store))
+        assert store.read_bytes() == text
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits a file's size as Unix does")
@@ -1051,7 +1060,7 @@ def test_the_explorer_trains_what_is_wanted_last(monkeypatch):
         explorer.draw()
         return explorer.latest
 
-    assert wait()[2][0].startswith("learned after ")
+    assert wait()[2][0].startswith("parity learned after ")
     for p in (0.9, 0.7, 0.6, 0.4):  # faster than a run ends
         explorer.sliders["p"].set_val(p)
     config, path, _ = wait()
