@@ -325,6 +325,7 @@ class Explicit:
     def __init__(self, problem):
         vars(self).update(vars(problem))  # k, classes, tasks ...; what differs follows
         self.problem, self.sample, self.show = problem, problem.sample, problem.show
+        self.sample_held_out = getattr(problem, "sample_held_out", problem.sample)
         if hasattr(problem, "fields"):
             self.places, self.fields = problem.places, (*problem.fields, 1 + max(problem.classes))
         else:
