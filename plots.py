@@ -618,7 +618,7 @@ class Explorer:
                 {"initcolor": "none", "color": "0.5"},
             )
             self.sliders[name] = Slider(place, label, low, high, valinit=start, valstep=step, **look)
-        self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="%.2f", **look)
+        self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="  %.2f", **look)
         self.buttons = {}
         for name, left in (("network", 0.57), ("supervision", 0.77)):
             labels = iis.NETWORKS["parity"] if name == "network" else iis.SUPERVISIONS
