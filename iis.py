@@ -51,8 +51,12 @@ def number(name, value, low, high=math.inf, whole=False):
     """Return value as an int, if `whole`, or a float; raise ValueError if it is no number or out of range."""
     kind = "a whole number" if whole else "a number"
     bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-    fits = isinstance(value, (int, float, np.number)) and low <= value <= high
-    if not fits or (whole and value % 1) or value == math.inf:
+    fits = (
+        isinstance(value, (int, float, np.number))
+        and low <= value <= high
+        and value < (2**63 if whole else math.inf)
+    )
+    if not fits or (whole and value % 1):
         raise ValueError(f"{name} must be {kind} {bounds}, not {value!r}")
     return int(value) if whole else float(value)
 
@@ -1148,7 +1152,7 @@ def train(
 # 5. Theory: exact, without sampling
 
 
-def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=5.0, v=0.0):
+def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=None, v=0.0):
     """Follow Bilinear down the exact gradient over all 2ⁿ inputs, for any n, in k + 1 cases.
 
     From its start every row of W stays equal on the support, w_j, and 0 elsewhere: the expectation
@@ -1156,11 +1160,13 @@ def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=5.0, v=0.0):
     P_j = w_j (2s - k) + b_j depends on the sum s only, which is binomial.
 
     weights are those of the two losses, of sum and parity: (p, 1 - p) for multi-task, (1, 1) for
-    multi-label, (0, 1) for target. lr and ratio as Bilinear.rates says; v is where v starts.
+    multi-label, (0, 1) for target. lr and ratio (if None, that one) are Bilinear.rates; v is where v
+    starts.
 
     Returns arrays over the steps, the start included: w, b and v (steps + 1, k), c (steps + 1,), and
     the shares answered right, sum and parity (steps + 1,).
     """
+    ratio = Bilinear.rates(k, k, 64)[1] if ratio is None else ratio
     sums = np.arange(k + 1)
     share = np.array([math.comb(k, s) / 2**k for s in sums])  # of the inputs that have this sum
     ones, odd = 2 * sums - k, sums % 2
@@ -1283,11 +1289,25 @@ def as_record(config, run):
     return {"event": "run"} | config | results
 
 
-def stored(file):
-    """Read a store: {configuration as JSON: Run}. A line that a crash cut off is cut away.
+def open_store(path):
+    """Open a store, for us alone: its file, and {configuration as JSON: Run}, what it holds.
 
-    Raises ValueError, with its number, for a line that is none of ours.
+    A line that a crash cut off is cut away. Raises OSError if the file cannot be had, and ValueError,
+    with its number, for a line that is none of ours.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"{path} is not a file")
+    try:
+        file = open(path, "a+b", buffering=0)
+        with contextlib.suppress(ImportError):  # no such locks on Windows
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OSError(f"{path} is in use by another sweep") from None
+    except OSError as error:
+        raise OSError(f"cannot open {path}: {error.strerror}") from None
+    file.seek(0)
     runs, start = {}, b'{"event": "run", '
     *lines, torn = file.read().split(b"\n")
     if torn[: len(start)] != start[: len(torn)]:
@@ -1299,10 +1319,11 @@ def stored(file):
             results = {name: record[name] for name in ("solved_at", "examples", "seconds", "history")}
             runs[json.dumps(config)] = Run(**results)
         except (ValueError, KeyError, TypeError):
-            message = f"{file.name}: line {i} is not a run of iis.py; nothing was changed"
+            file.close()
+            message = f"{path}: line {i} is not a run of iis.py; nothing was changed"
             raise ValueError(message) from None
     file.truncate(file.tell() - len(torn))
-    return runs
+    return file, runs
 
 
 def append(file, record):
@@ -1312,9 +1333,9 @@ def append(file, record):
         while line:
             line = line[file.write(line) :]
         os.fsync(file.fileno())
-    except OSError:
+    except OSError as error:
         file.truncate(end)
-        raise
+        raise OSError(f"cannot write {file.name}: {error.strerror}") from None
 
 
 def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=None):
@@ -1332,7 +1353,7 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
     stops listening, by an exception or otherwise, runs under way in threads of our own end at their
     next evaluation. Raises OSError if the store cannot be written, and ValueError if it is not ours.
     """
-    stopping, todo, done = threading.Event(), {}, {}
+    stopping, todo = threading.Event(), {}
 
     def watch(config, run):
         if stopping.is_set():
@@ -1340,20 +1361,14 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
         if report:
             report(config, run)
 
-    with contextlib.ExitStack() as cleanup:
-        if store is not None:
-            if os.path.exists(store) and not os.path.isfile(store):
-                raise OSError(f"{store} is not a file")
-            file = cleanup.enter_context(open(store, "a+b", buffering=0))
-            with contextlib.suppress(ImportError):  # no such locks on Windows
-                import fcntl
+    def keep(future):
+        unwritten.discard(future)
+        ended = future.done() and not future.cancelled() and not future.exception()
+        if file and ended and isinstance(future.result(), Run):
+            append(file, as_record(complete(futures[future][0]), future.result()))
 
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise OSError(f"{store} is in use by another sweep") from None
-            file.seek(0)
-            done = stored(file)
+    file, done = (None, {}) if store is None else open_store(store)
+    with file or contextlib.nullcontext():
         for config in configs:
             try:
                 todo.setdefault(json.dumps(complete(config)), []).append(config)  # the same once only
@@ -1365,16 +1380,13 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
         began, pool = time.monotonic(), executor or ThreadPoolExecutor(jobs or os.cpu_count())
         watched = [] if executor else [watch]
         futures = {pool.submit(run_one, same[0], *watched): same for same in todo.values()}
+        unwritten = set(futures)
         try:
             for count, future in enumerate(as_completed(futures), 1):
-                try:
-                    run = future.result()
-                except Exception as error:  # a worker died; in our own threads only a report can fail
-                    if not executor:
-                        raise
-                    run = error
-                if store is not None and isinstance(run, Run):
-                    append(file, as_record(complete(futures[future][0]), run))
+                keep(future)
+                run = future.exception() or future.result()
+                if future.exception() and not executor:
+                    raise run  # in threads of our own only report can fail so
                 if progress:
                     left = (time.monotonic() - began) / count * (len(todo) - count)
                     left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
@@ -1386,6 +1398,8 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
                 future.cancel()
             if not executor:
                 pool.shutdown()
+            for future in [*unwritten]:  # what ended meanwhile is not lost
+                keep(future)
 
 
 def wilson(solved, total):
@@ -1499,18 +1513,18 @@ def parse(argv):
         parser.add_argument(f"--{name}", default=default, choices=names, metavar="X", help=text)
     numbers = {  # bounds, what it is, and its default, if not for iis.train or the network to say
         "p": ((0, 1), "multi-task: share of the examples that ask a helper question (0.2)"),
-        "n": ((1,), "bits of an example (50), or pictures of digits (16)"),
-        "k": ((1,), "hidden bits (5), variables of lego (6), lines of code (4)"),
-        "distractors": ((0,), "parity: so many more helpers, sums of other bits (0)"),
+        "n": ((1, 1_000_000), "bits of an example (50), or pictures of digits (16)"),
+        "k": ((1, 1_000_000), "hidden bits (5), variables of lego (6), lines of code (4)"),
+        "distractors": ((0, 1_000_000), "parity, mlp: so many more helpers, sums of other bits (0)"),
         "modulus": ((2, 100), "code: what it computes modulo (5)"),
-        "width": ((1,), "hidden units of the mlp (128), width of the transformer (32)"),
-        "layers": ((1,), "layers of the transformer (lego 3, code 6)"),
-        "heads": ((1,), "attention heads of each layer (2)"),
+        "width": ((1, 1_000_000), "hidden units of the mlp (128), width of the transformer (32)"),
+        "layers": ((1, 1_000), "layers of the transformer (lego 3, code 6)"),
+        "heads": ((1, 1_000), "attention heads of each layer (2)"),
         "batch": ((1,), "examples per training step (64)"),
         "examples": ((1,), "give up after so many (1000000); the control sees as many as its run did"),
         "lr": ((0,), "learning rate (bilinear 0.02, else 0.002)"),
         "seed": ((0,), "decides the hidden bits, the starting weights and the examples (0)", 0),
-        "seeds": ((1, 1_000_000), "repeat with so many seeds, counted up from --seed (1)", 1),
+        "seeds": ((1, 100_000), "repeat with so many seeds, counted up from --seed (1)", 1),
         "show": ((0, 10_000), "print so many examples and what was answered, without --json (0)", 0),
         "jobs": ((1, 1_000), "so many runs at a time (one for each core)"),
     }
@@ -1540,7 +1554,7 @@ def command(args, screen):
     """
     settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
     networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
-    if args.distractors and args.network == "all":
+    if args.problem == "parity" and args.distractors and args.network == "all":
         networks = ["mlp"]
     seeds = range(args.seed, args.seed + args.seeds)
     configs = [complete(settings | {"network": n, "seed": seed}) for seed in seeds for n in networks]
@@ -1549,8 +1563,10 @@ def command(args, screen):
     for _, run in sweep([c | {"examples": 1} for c in configs if c["seed"] == args.seed]):
         if isinstance(run, Exception) and not isinstance(run, Diverged):
             raise run
-    inputs, labels = problem.sample(np.random.default_rng(args.seed), max(1, args.show))
-    signs, failures, answers = ("-1", "+1") if args.problem == "lego" else range(1000), [], {}
+    sample = getattr(problem, "sample_held_out", problem.sample)
+    inputs, labels = sample(np.random.default_rng(args.seed), max(1, args.show))
+    words = ("-1", "+1") if args.problem == "lego" else range(max(problem.classes))
+    failures, answers = [], {}
 
     def show(said):  # {who says so: the answers to all inputs}
         for i, example in enumerate(inputs):
@@ -1558,13 +1574,13 @@ def command(args, screen):
             if args.problem == "parity" and problem.n <= 75:
                 lines.append("".join(" ^"[i in problem.support] for i in range(problem.n)).rstrip())
             for who, labels in said.items():
-                words = (f"{task} = {signs[label]}" for task, label in zip(problem.tasks, labels[i]))
-                lines.append(who + ", ".join(words))
+                pairs = zip(problem.tasks, labels[i])
+                lines.append(who + ", ".join(f"{task} = {words[label]}" for task, label in pairs))
             screen.say("\n    " + "\n    ".join(lines))
         screen.say("")
 
     def train_all(configs):  # returns the controls
-        controls = []
+        controls, screen.ended = [], ""
         runs = sweep(configs, None, args.store, screen.evaluated, screen.progress, args.jobs)
         with contextlib.closing(runs):
             for config, run in runs:
@@ -1585,9 +1601,10 @@ def command(args, screen):
     controls = train_all(configs)
     if configs[0]["supervision"] != "target":
         train_all(controls)
-    if answers and args.show and not args.json:
-        screen.say("What was answered:")
-        show({"truth: ": labels} | dict(sorted(answers.items())))
+    if args.show and not args.json:
+        screen.say("What was answered:" if answers else "What was answered, the store does not know.\n")
+        if answers:
+            show({"truth: ": labels} | dict(sorted(answers.items())))
     return failures
 
 
@@ -1604,8 +1621,7 @@ def main(argv=None):
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:
-            reason = args.store and getattr(error, "strerror", None)
-            status, complaints = 2, [f"{args.store}: {reason}" if reason else error]
+            status, complaints = 2, [error]
         except MemoryError:
             status, complaints = 2, ["not enough memory for such sizes"]
         if screen.in_place:

@@ -1,5 +1,6 @@
 """Tests of iis.py, part by part in its order. Run with: python -m pytest -q"""
 
+import contextlib
 import copy
 import json
 import multiprocessing
@@ -116,7 +117,7 @@ def test_digits_show_their_labels_and_keep_pictures_back():
             assert total == sum(example[i] in digits[1] for i in problem.support)
             assert parity == total % 2
         assert np.isin(inputs, mine).all() and not set(mine.ravel()) & set(others.ravel())
-    assert problem.show(inputs[0]).count("\n") == 7
+    assert problem.show(inputs[0]).count("\n") == 16  # two rows of pictures
     run = iis.train(problem, iis.MLP(), examples=200_000)
     assert run.history[-1]["accuracy"]["parity"] > 0.75
 
@@ -714,6 +715,20 @@ def test_a_sweep_yields_every_configuration_with_its_run():
     assert told[0].startswith("1 of 6 runs, about ") and told[-1] == "6 of 6 runs, about 0 s left"
 
 
+@pytest.mark.parametrize(
+    "stop", [lambda runs: runs.close(), lambda runs: runs.throw(KeyboardInterrupt)]
+)
+def test_what_ended_while_the_caller_was_busy_is_stored(tmp_path, stop):
+    ended, configs = [], [config | {"examples": 640} for config in SMALL]  # evaluated once each
+    runs = iis.sweep(configs, store=tmp_path / "runs", report=lambda config, run: ended.append(config))
+    next(runs)
+    while len(ended) < 6:
+        time.sleep(0.01)
+    with contextlib.suppress(KeyboardInterrupt):
+        stop(runs)
+    assert (tmp_path / "runs").read_text().count("\n") == 6
+
+
 def test_configurations_that_come_to_the_same_are_run_once_and_yielded_each(tmp_path):
     configs = [SMALL[0] | {"supervision": "target", "p": p, "budget": 6400} for p in (0.1, 0.2)]
     for _ in range(2):
@@ -779,8 +794,9 @@ def test_a_sweep_killed_again_and_again_ends_with_every_run_once(tmp_path):
     for name in ("killed", "whole"):
         lines = (tmp_path / name).read_text().splitlines()
         assert len(lines) == 30
-        with open(tmp_path / name, "r+b") as file:
-            stores.append({key: outcome(run) for key, run in iis.stored(file).items()})
+        file, runs = iis.open_store(tmp_path / name)
+        stores.append({key: outcome(run) for key, run in runs.items()})
+        file.close()
     assert stores[0] == stores[1] and len(stores[0]) == 30
 
 
@@ -818,7 +834,10 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
 
     resource = pytest.importorskip("resource")
     done = command("--seeds", 9, "--store", tmp_path / "runs", preexec_fn=limit)
-    assert done.returncode == 2 and done.stderr == f"iis.py: {tmp_path / 'runs'}: File too large\n"
+    assert (
+        done.returncode == 2
+        and done.stderr == f"iis.py: cannot write {tmp_path / 'runs'}: File too large\n"
+    )
     lines = (tmp_path / "runs").read_text().split("\n")
     assert (
         lines.pop() == ""
@@ -907,16 +926,18 @@ def test_json_is_all_that_is_printed_and_tells_everything():
     "options, words",
     [
         (("--k", 51), "k must be a whole number from 1 to 50, not 51"),
-        (("--n", "fifty"), "n must be a whole number of at least 1, not 'fifty'"),
+        (("--n", "fifty"), "n must be a whole number from 1 to 1000000, not 'fifty'"),
         (("--p", 1.5), "p must be a number from 0 to 1, not 1.5"),
-        (("--width", 0), "width must be a whole number of at least 1, not 0"),
+        (("--width", 0), "width must be a whole number from 1 to 1000000, not 0"),
+        (("--problem", "lego", "--distractors", 1, "--heads", 5), "width must be a multiple"),
         (("--examples", -1), "examples must be a whole number of at least 1, not -1"),
-        (("--seeds", 0), "seeds must be a whole number from 1 to 1000000, not 0"),
+        (("--seeds", 0), "seeds must be a whole number from 1 to 100000, not 0"),
         (("--network", "cnn"), "--network: invalid choice: 'cnn' (choose from"),
         (("--supervision", "osmosis"), "--supervision: invalid choice: 'osmosis' (choose from"),
         (("--colour", "red"), "unrecognized arguments: --colour red"),
         (("--supervision", "target", "--p", 7), "p must be a number from 0 to 1, not 7"),
-        (("--n", "1e18"), "not enough memory"),
+        (("--n", "1e30"), "n must be a whole number from 1 to 1000000, not 1e+30"),
+        (("--batch", "1e30"), "batch must be a whole number of at least 1, not 1e+30"),
         (("--problem", "lego", "--k", 27), "k must be a whole number from 1 to 26, not 27"),
         (("--problem", "lego", "--heads", 5), "width must be a multiple of heads = 5, not 32"),
         (("--problem", "code", "--network", "mlp"), "network mlp does not fit problem code"),
@@ -939,6 +960,11 @@ def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
     more = command(*options, "--json", "--show", 1)
     events = [json.loads(line)["event"] for line in more.stdout.splitlines()]
     assert events == ["run"] * 8
+
+
+def test_sizes_beyond_the_memory_get_one_line_and_status_2():
+    done = command("--n", "1e6", "--width", "1e6", "--network", "mlp")
+    assert done.returncode == 2 and done.stderr == "iis.py: not enough memory for such sizes\n"
 
 
 def test_a_loss_that_is_no_number_gets_one_line_and_status_1():
@@ -1007,7 +1033,7 @@ def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_
     try:
         done = command("--n", 10, "--k", 2, cwd=tmp_path, env=environment)
         assert done.returncode == 0 and not done.stderr
-        code = "import sys, iis; print({'matplotlib', 'scipy'} & set(sys.modules))"
+        code = "import sys, iis; print({'matplotlib', 'sklearn'} & set(sys.modules))"
         assert (
             subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "set()\n"
         )
