@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import json
 import multiprocessing
 import os
@@ -985,9 +986,9 @@ def test_help_explains_every_option():
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_interrupt_still_shows_what_was_reached(options):
     line = [sys.executable, "iis.py", "--k", "20", "--examples", "1e9", "--network", "mlp", *options]
-    process = subprocess.Popen(
-        line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(line, cwd=HERE, preexec_fn=heed, **pipes)  # also if the tests ignore it
     killer = threading.Timer(60, process.kill)
     killer.start()
     first = process.stdout.readline() + process.stdout.readline()
