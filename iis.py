@@ -1115,10 +1115,10 @@ def train(
     lr = None if lr is None else number("lr", lr, 0)
     seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
     start, data, choice, held_out = map(np.random.default_rng, seeds)
-    test_inputs, test_labels = getattr(problem, "sample_held_out", problem.sample)(held_out, 10_000)
     if supervision == "explicit" and not isinstance(problem, Explicit):
         problem = Explicit(problem)
     network.init(problem, start, dtype)
+    test_inputs, test_labels = getattr(problem, "sample_held_out", problem.sample)(held_out, 10_000)
     run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
         batches = -(-(every or max(6_400, run.examples // 16)) // batch)
