@@ -216,10 +216,8 @@ def supervision(seeds=10):
             task, network = iis.build(common)
             network.init(iis.Explicit(task) if kind == "explicit" else task, np.random.default_rng(0))
             tasks, work = len(task.tasks), multiplications(network)
-            labels, passes = (
-                tasks if kind in ("multi-label", "explicit") else 1,
-                tasks if kind == "explicit" else 1,
-            )
+            labels = tasks if kind in ("multi-label", "explicit") else 1
+            passes = tasks if kind == "explicit" else 1
             colour = plt.cm.viridis(0.28 * position)
             dots(column[0], position, runs[kind], common["examples"], color=colour)
             used = [labels * run.solved_at for run in runs[kind] if run.solved_at]
@@ -460,14 +458,7 @@ def theory(seeds=10):
 
     batches = (32, 64, 256, 1024)
     configs = [
-        {
-            "network": "bilinear",
-            "batch": size,
-            "lr": lr,
-            "every": 10 * size,
-            "examples": 4_000 * size,
-            "seed": seed,
-        }
+        base | {"batch": size, "lr": lr, "every": 10 * size, "examples": 4_000 * size, "seed": seed}
         for size in batches
         for seed in range(seeds)
     ]
@@ -521,9 +512,7 @@ def digits(seeds=5):
     axes[0].set(xscale="log", xlabel="examples seen", ylabel="parity right (%), new pictures")
     axes[0].legend(fontsize=8)
     inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
-    points = np.array([[int(word) >> i & 1 for i in range(64)] for word in inputs[0]]).reshape(
-        2, 8, 8, 8
-    )
+    points = iis.unpacked(inputs.T, 64).reshape(2, 8, 8, 8)  # row and column of the picture, and in it
     picture = np.pad(points, ((0, 0), (0, 0), (1, 1), (1, 1))).transpose(0, 2, 1, 3).reshape(20, 80)
     axes[1].imshow(picture, cmap="Greys")
     for position in problem.support:
@@ -540,18 +529,17 @@ def digits(seeds=5):
 
 def moments(config, path, go_on=lambda: True):
     """Train, appending to path at every evaluation: examples, accuracies, and W's sizes (units, bits)."""
-    problem, network = iis.build(config)
 
-    def watch(run):
+    def watch(config, run):
         if not go_on():
             raise InterruptedError
-        W = network.params["W"]
-        W = (W if config["network"] == "bilinear" else W.T)[:, : problem.n]
+        W = run.network.params["W"]
+        W = (W if config["network"] == "bilinear" else W.T)[:, : config["n"]]
         path.append((run.examples, run.history[-1]["accuracy"], abs(W)))
 
-    names = "supervision", "p", "examples", "seed", "every"
-    settings = {name: config[name] for name in names if config.get(name) is not None}
-    iis.train(problem, network, **settings, report=watch)
+    run = iis.run_one(config, watch)
+    if isinstance(run, Exception):
+        raise run
 
 
 def picture(curve_axis, weight_axis, config, path, frame):
@@ -611,12 +599,9 @@ class Explorer:
             "k": ("k, hidden ones", 1, 10, 5, 1),
             "width": ("width of the mlp", 2, 512, 128, 2),
         }
-        self.sliders = {}
+        self.sliders, look = {}, {"initcolor": "none", "color": "0.5"}
         for i, (name, (label, low, high, start, step)) in enumerate(ranges.items()):
-            place, look = (
-                add((0.17, 0.28 - 0.05 * i, 0.26, 0.04)),
-                {"initcolor": "none", "color": "0.5"},
-            )
+            place = add((0.17, 0.28 - 0.05 * i, 0.26, 0.04))
             self.sliders[name] = Slider(place, label, low, high, valinit=start, valstep=step, **look)
         self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="  %.2f", **look)
         self.buttons = {}
@@ -663,11 +648,8 @@ class Explorer:
             try:
                 moments(config, path, lambda: latest is self.latest)
                 learned = path[-1][1]["parity"] >= 0.99
-                end.append(
-                    f"parity learned after {path[-1][0]:,} examples"
-                    if learned
-                    else "parity not learned"
-                )
+                after = f" after {path[-1][0]:,} examples"
+                end.append("parity learned" + after if learned else "parity not learned" + after)
             except InterruptedError:  # something else is wanted by now
                 pass
             except iis.Diverged as error:
