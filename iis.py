@@ -1384,14 +1384,14 @@ def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=N
         try:
             for count, future in enumerate(as_completed(futures), 1):
                 keep(future)
-                run = future.exception() or future.result()
+                same, run = futures.pop(future), future.exception() or future.result()
                 if future.exception() and not executor:
                     raise run  # in threads of our own only report can fail so
                 if progress:
                     left = (time.monotonic() - began) / count * (len(todo) - count)
                     left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
                     progress(f"{total - len(todo) + count} of {total} runs, about {left} left")
-                yield from ((config, run) for config in futures[future])
+                yield from ((config, run) for config in same)
         finally:
             stopping.set()
             for future in futures:
