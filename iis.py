@@ -1211,6 +1211,19 @@ def signal(problem, network, task):
     return np.linalg.norm(whole), np.linalg.norm(whole - blind)
 
 
+def multiplications(network):
+    """Count those of one pass over one example, attention included, were signs multiplied like numbers.
+
+    A transformer's embeddings are looked up, and its last matrix is used once for each task.
+    """
+    problem, matrices = network.problem, [array for array in network.params.values() if array.ndim == 2]
+    if not isinstance(network, Transformer):
+        return sum(matrix.size for matrix in matrices)
+    _, *inner, H = matrices
+    attention = 2 * network.layers * network.width * problem.k  # of one position to all k
+    return problem.k * (sum(matrix.size for matrix in inner) + attention) + len(problem.tasks) * H.size
+
+
 # --------------------------------------------------------------------------------------------------
 # 6. Sweeps: many runs, in parallel, resumable
 #
@@ -1273,9 +1286,9 @@ def build(config):
 
 def run_one(config, report=None):
     """Train what a configuration describes: a Run, or the ValueError or MemoryError instead."""
-    full = complete(config)
-    settings = {name: full[name] for name in defaults(train) if full[name] is not None}
     try:
+        full = complete(config)
+        settings = {name: full[name] for name in defaults(train) if full[name] is not None}
         return train(*build(full), **settings, report=report and (lambda run: report(config, run)))
     except (ValueError, MemoryError) as error:
         return error

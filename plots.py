@@ -124,9 +124,9 @@ def mixture(seeds=5):
             for p, colour in zip(shares, colours):
                 if p == 0 and task == "sum":
                     continue  # never asked
-                examples, middle, low, high = curves(runs[network, p], task)
+                examples, median, low, high = curves(runs[network, p], task)
                 style = {0: "--", 1: ":"}.get(p, "-")
-                axis.plot(examples, middle, style, color=colour, label=f"{p:g}")
+                axis.plot(examples, median, style, color=colour, label=f"{p:g}")
                 axis.fill_between(examples, low, high, color=colour, alpha=0.15, linewidth=0)
             axis.set(xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
             axis.set(title=f"{network}: {task}", ylabel="held-out examples right (%)")
@@ -160,8 +160,8 @@ def hops(problem, p, seeds):
             if kind == "target" and task != tasks[-1]:
                 continue  # never asked
             colour = plt.cm.viridis(0.92 * (1 - i / max(1, len(tasks) - 1)))
-            examples, middle, low, high = curves(runs[kind], task)
-            axis.plot(examples, middle, color=colour, label=task, linewidth=1 + i / len(tasks))
+            examples, median, low, high = curves(runs[kind], task)
+            axis.plot(examples, median, color=colour, label=task, linewidth=1 + i / len(tasks))
             axis.fill_between(examples, low, high, color=colour, alpha=0.15, linewidth=0)
         title = {
             "multi-task": f"one label: {100 * p:g} % ask an earlier one",
@@ -187,21 +187,11 @@ def code(seeds=3):
     return hops("code", 0.5, seeds)
 
 
-def multiplications(network):
-    """Multiplications that one pass of a network takes, all matrices written out, attention included."""
-    problem, matrices = network.problem, [array for array in network.params.values() if array.ndim == 2]
-    if not hasattr(network, "heads"):
-        return sum(array.size for array in matrices)
-    E, *inner, H = matrices
-    attention = 2 * network.layers * network.width * problem.k
-    return problem.k * (sum(array.size for array in inner) + attention + len(problem.tasks) * H.size)
-
-
 def supervision(seeds=10):
     """How do labels of easier questions compare with a chain of thought, in examples, labels and work?"""
     kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels"}
     kinds |= {"explicit": "all, read\nin turn"}
-    settings = {  # the control's budget and that of all: more than multi-task needs, if not for code
+    settings = {  # examples at most; on parity that is more than any helper needs
         "parity": ({"p": 0.2, "examples": 200_000, "every": 1280}, "parity, 5 of 50 bits"),
         "lego": ({"p": 0.5, "examples": 300_000}, "lego, 6 hops"),
         "code": ({"p": 0.5, "examples": 500_000}, "code, 4 lines"),
@@ -211,16 +201,16 @@ def supervision(seeds=10):
         count = seeds if problem == "parity" else max(1, seeds // 3)
         common |= {"problem": problem}
         configs = [common | {"supervision": kind, "seed": s} for kind in kinds for s in range(count)]
-        runs = run_all(configs, lambda config: config["supervision"])
+        runs = run_all(configs, lambda config: (config["problem"], config["supervision"]))
         for position, kind in enumerate(kinds):
             task, network = iis.build(common)
             network.init(iis.Explicit(task) if kind == "explicit" else task, np.random.default_rng(0))
-            tasks, work = len(task.tasks), multiplications(network)
+            tasks, work = len(task.tasks), iis.multiplications(network)
             labels = tasks if kind in ("multi-label", "explicit") else 1
             passes = tasks if kind == "explicit" else 1
             colour = plt.cm.viridis(0.28 * position)
-            dots(column[0], position, runs[kind], common["examples"], color=colour)
-            used = [labels * run.solved_at for run in runs[kind] if run.solved_at]
+            dots(column[0], position, runs[problem, kind], common["examples"], color=colour)
+            used = [labels * run.solved_at for run in runs[problem, kind] if run.solved_at]
             column[1].plot([position] * len(used), used, "o", color=colour, markersize=4)
             column[2].bar(position, passes * work, color=colour, width=0.6)
             text = f"{passes} pass" + "es" * (passes > 1)
@@ -399,10 +389,10 @@ def theory(seeds=10):
     base = {"network": "bilinear", "every": 1280, "examples": 1_500_000}
     configs = [base | {"p": p, "seed": seed} for p in shares for seed in range(seeds)]
     with_paths = {"executor": None, "store": None, "report": watch}
-    runs = run_all(configs, lambda config: config["p"], **with_paths)
+    runs = run_all(configs, lambda config: ("p", config["p"]), **with_paths)
     figure, axes = plt.subplots(3, 3, figsize=(11, 8.5))
     for column, p in zip(axes.T[:, :2], shown):
-        curve, limit = predicted[p], max(run.examples for run in runs[p])
+        curve, limit = predicted[p], max(run.examples for run in runs["p", p])
         steps = np.arange(limit // batch)
         for path in (paths[p, seed] for seed in range(seeds)):
             examples, w, v, *right = map(np.array, zip(*path))
@@ -433,8 +423,15 @@ def theory(seeds=10):
 
     expected = {}
     for position, (p, curve) in enumerate(predicted.items()):
-        dots(axes[2, 0], position, runs[p], base["examples"], color=plt.cm.viridis(0.3), markersize=3)
-        seen = [run.solved_at or np.inf for run in runs[p]]
+        dots(
+            axes[2, 0],
+            position,
+            runs["p", p],
+            base["examples"],
+            color=plt.cm.viridis(0.3),
+            markersize=3,
+        )
+        seen = [run.solved_at or np.inf for run in runs["p", p]]
         if curve["parity"].max() >= 0.99:
             expected[p] = batch * int(np.argmax(curve["parity"] >= 0.99))
             print(
@@ -462,10 +459,11 @@ def theory(seeds=10):
         for size in batches
         for seed in range(seeds)
     ]
-    runs = run_all(configs, lambda config: config["batch"])
+    runs = run_all(configs, lambda config: ("batch", config["batch"]))
     steps = expected[0.2] / batch
     bars = [
-        middle([(run.solved_at or np.nan) / size / steps for run in runs[size]]) for size in batches
+        middle([(run.solved_at or np.nan) / size / steps for run in runs["batch", size]])
+        for size in batches
     ]
     bars = np.transpose(bars)
     axes[2, 1].errorbar(batches, bars[0], bars[1:], fmt="o-", color=plt.cm.viridis(0.3), markersize=4)
@@ -481,9 +479,9 @@ def theory(seeds=10):
         for spread in spreads
         for seed in range(seeds)
     ]
-    runs = run_all(configs, lambda config: config["spread"])
+    runs = run_all(configs, lambda config: ("spread", config["spread"]))
     for position, spread in enumerate(spreads):
-        dots(axes[2, 2], position, runs[spread], budget, color=plt.cm.viridis(0.3))
+        dots(axes[2, 2], position, runs["spread", spread], budget, color=plt.cm.viridis(0.3))
     not_learned(axes[2, 2], budget)
     axes[2, 2].set_xticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
     axes[2, 2].set(xlabel="noise added to W and v at the start", ylabel="examples until 99 % right")

@@ -674,6 +674,25 @@ def test_the_gradient_tells_less_of_the_hidden_bits_for_every_one_of_them():
     assert np.allclose(iis.signal(problem, network, 0), expected, rtol=1e-10)
 
 
+def test_multiplications_are_those_of_the_products_in_a_pass():
+    networks = []
+    for problem, network in (
+        (iis.ParitySum(10, 3), iis.MLP(7)),
+        (iis.Explicit(iis.ParitySum(10, 3)), iis.MLP(7)),
+        (iis.Lego(3), iis.Transformer(8, 2, 2)),
+    ):
+        network.init(problem, np.random.default_rng(0))
+        networks.append(network)
+    positions, width, layers = 3, 8, 2
+    products = (3 + 1 + 2 + 2) * width * width * positions  # queries, keys, values; O; U; D
+    attention = 2 * positions * positions * width  # scores, and what is seen
+    assert [iis.multiplications(network) for network in networks] == [
+        10 * 7 + 7 * (4 + 2),
+        (10 + 4) * 7 + 7 * (4 + 2),
+        layers * (products + attention) + 3 * 2 * width,
+    ]
+
+
 # 6. Sweeps
 
 
