@@ -1,7 +1,3 @@
-# /// script
-# requires-python = ">=3.10"
-# dependencies = ["numpy>=2", "numba>=0.61"]
-# ///
 """Implicit intermediate supervision: an easy question in the data teaches a hard one.
 
 Show a network examples of the parity of 5 hidden bits out of 50, and it does no better than to guess.
@@ -10,286 +6,78 @@ although nobody tells it that one question helps with the other.
 
     python iis.py --p 0.2 --n 50 --k 5
 
-Then the same with a transformer, on chains of reasoning (--problem lego) and programs (--problem code).
+Part 1 is the complete algorithm in plain NumPy: a problem, supervision, a network, training. What follows
+is the same made fast (part 2), further problems (3), a transformer (4), theory (5), many runs (6) and the
+command line (7). Letters are the paper's: n bits, k of them hidden, p the share of helper questions.
 
-A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its
-abstract and its public reviews. The file reads from top to bottom: problems, supervision, networks,
-training, theory, sweeps, the command line. Letters are the paper's: n bits, k of them hidden, p the share
-of helper questions, W and v the bilinear network's weights. With NUMBA_DISABLE_JIT=1 in the
-environment the same lines run as plain Python, slowly, so that a debugger can step through them.
-
-Licence: 0BSD. Permission to use, copy, modify, and/or distribute this software for any purpose with
-or without fee is hereby granted. THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL
-WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY AND
-FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL
-DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION
-OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR
-PERFORMANCE OF THIS SOFTWARE.
+A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its abstract and
+its public reviews. The licence, 0BSD, stands at the end.
 """
 
-import argparse
-import contextlib
-import inspect
-import json
 import math
+import numbers
 import os
-import shutil
-import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-if __name__ == "__main__":  # runs are parallel here; matrix products that are so too stand in their way
+if __name__ == "__main__":  # runs will be parallel; products of matrices need not be so too
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-import numba
 import numpy as np
 
-
-def number(name, value, low, high=math.inf, whole=False):
-    """Return value as an int, if `whole`, or a float; raise ValueError if it is no number or out of range."""
-    kind = "a whole number" if whole else "a number"
-    bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-    fits = (
-        isinstance(value, (int, float, np.number))
-        and low <= value <= high
-        and value < (2**63 if whole else math.inf)
-    )
-    if not fits or (whole and value % 1):
-        raise ValueError(f"{name} must be {kind} {bounds}, not {value!r}")
-    return int(value) if whole else float(value)
-
-
 # --------------------------------------------------------------------------------------------------
-# 1. Problems: what is asked
+# 1. The idea
 #
-# A problem draws inputs and asks several questions about each, its tasks: the easiest first, the
-# target last. The others are the helpers.
+# A problem draws inputs and asks several questions about each, its tasks: the easiest first, the target
+# last. The others are the helpers. A problem of your own is a class with
+#   tasks              the names of the questions
+#   classes            how many answers each of them can have; they are numbered from 0
+#   sample(rng, size)  which draws inputs, bits (size, n), and labels, integers (size, tasks)
 
 
-def as_bytes(inputs):
-    """Packed bits as kernels take them: uint64 (size, words) -> uint8 (size, 8 words)."""
-    return np.ascontiguousarray(inputs, "<u8").view(np.uint8)
-
-
-def unpacked(inputs, n):
-    """Bits of their own out of packed ones: uint64 (size, words) -> uint8 (size, n)."""
-    return np.unpackbits(as_bytes(inputs), axis=1, count=n, bitorder="little")
-
-
+@dataclass
 class ParitySum:
     """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
 
-    Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and
-    Shammah 2017). The sum of the same bits is a linear function, and parity a function of the sum.
-    Each of the `distractors` is one more helper, the sum of k other bits, which helps with nothing.
-
-    tasks    names of the questions: "sum", "other sum 1" ..., "parity"
-    classes  number of possible answers to each
-    support  the hidden positions in increasing order, shape (k,), drawn by `seed`
-
-    Raises ValueError unless n >= k >= 1 and n >= k (1 + distractors).
+    Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and Shammah 2017).
+    The sum of the same bits is a linear function, and parity a function of the sum.
+    Raises ValueError unless 1 <= n <= 100,000, k >= 1 and k (1 + distractors) <= n.
     """
 
-    tasks = ("sum", "parity")
+    n: int = 50
+    k: int = 5
+    seed: int = 0  # draws the support, the hidden positions
+    distractors: int = 0  # more helpers, each the sum of k other bits, which help with nothing
+    name = "parity"
 
-    def __init__(self, n=50, k=5, seed=0, distractors=0):
-        self.n = number("n", n, 1, whole=True)
-        self.k = number("k", k, 1, self.n, whole=True)
-        d = number("distractors", distractors, 0, self.n // self.k - 1, whole=True)
-        rng = np.random.default_rng(number("seed", seed, 0, whole=True))
-        self.support = np.sort(rng.choice(self.n, self.k, replace=False))
-        others = rng.permutation(np.setdiff1d(np.arange(self.n), self.support))[: d * self.k]
-        self.tasks = ("sum", *(f"other sum {i + 1}" for i in range(d)), "parity")
-        self.classes = (self.k + 1,) * (1 + d) + (2,)
-        self.words = -(-self.n // 64)  # 64 bits each, rounded up
-        self.used = np.full(self.words, 2**64 - 1, np.uint64)
-        self.used[-1] >>= np.uint64(64 * self.words - self.n)  # the last word's spare bits stay 0
-        self.masks = np.zeros((1 + d, self.words), np.uint64)
-        for mask, positions in zip(self.masks, [self.support, *others.reshape(d, self.k)]):
-            for i in positions:
-                mask[i // 64] |= np.uint64(1) << np.uint64(i % 64)
-        self.about = (
-            f"Of {self.n} bits {self.k} are hidden: {', '.join(map(str, self.support))}.\n"
-            f"Target: their parity, 1 if an odd number of them is 1. Helper: their sum, the number itself."
-        ) + "\nThe other sums are of other bits, and help with nothing." * bool(d)
+    def __post_init__(self):
+        self.n = number("n", self.n, 1, 100_000, whole=True)
+        self.k = number("k", self.k, 1, self.n, whole=True)
+        self.seed = number("seed", self.seed, 0, whole=True)
+        self.distractors = number("distractors", self.distractors, 0, self.n // self.k - 1, whole=True)
+        sums = 1 + self.distractors
+        shuffled = np.random.default_rng(self.seed).permutation(self.n)
+        self.groups = np.sort(shuffled[: sums * self.k].reshape(sums, self.k), axis=1)
+        self.support = self.groups[0]
+        self.tasks = ("sum", *[f"other sum {i}" for i in range(1, sums)], "parity")
+        self.classes = (self.k + 1,) * sums + (2,)
 
     def sample(self, rng, size):
-        """Draw examples: inputs, uint64 (size, words), and labels, int64 (size, tasks).
+        """Draw examples: bits, uint8 (size, n), and labels, int64 (size, tasks)."""
+        random_bytes = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
+        bits = np.unpackbits(random_bytes, axis=1, count=self.n)  # (size, n / 8) -> (size, n)
+        return bits, self.label(bits)
 
-        Bit i of an example is (inputs[:, i // 64] >> (i % 64)) & 1.
-        """
-        inputs = rng.integers(0, 2**64 - 1, (size, self.words), np.uint64, endpoint=True) & self.used
-        return inputs, self.label(inputs)
-
-    def label(self, inputs):
-        """Answer every task: uint64 (size, words) -> int64 (size, tasks)."""
-        sums = [np.bitwise_count(inputs & mask).sum(axis=1, dtype=np.int64) for mask in self.masks]
+    def label(self, bits):
+        """Answer every task: (size, n) -> (size, tasks)."""
+        sums = [bits[:, group].sum(axis=1, dtype=np.int64) for group in self.groups]
         return np.stack([*sums, sums[0] % 2], axis=1)
 
-    def show(self, example):
-        """Write one example, uint64 (words,), as a person would: its n bits, bit 0 first."""
-        return "".join(map(str, unpacked(example[None], self.n)[0]))
+    def show(self, bits):
+        """Write one example, (n,), as a person would."""
+        return "".join(map(str, bits))
 
 
-class Digits:
-    """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
-
-    The pictures come with scikit-learn, 8 x 8 points, here black or white, 157 of each digit; every
-    third is shown by sample_held_out alone.
-
-    An example is n 64-bit words, a picture each. Attributes are ParitySum's, except that n counts the
-    bits that a network sees, 64 for a picture.
-
-    Raises ValueError where scikit-learn is missing, and unless n >= k >= 1.
-    """
-
-    def __init__(self, n=16, k=5, seed=0):
-        self.hidden = ParitySum(n, k, seed)  # draws the bits that the pictures show
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError:
-            raise ValueError("problem digits needs scikit-learn: pip install scikit-learn") from None
-        self.k, self.support = self.hidden.k, self.hidden.support
-        self.tasks, self.classes = self.hidden.tasks, self.hidden.classes
-        self.n, self.words = 64 * self.hidden.n, self.hidden.n
-        self.used = np.full(self.words, 2**64 - 1, np.uint64)
-        points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
-        words = np.packbits(points > 7, axis=1, bitorder="little").view("<u8")[:, 0]
-        pictures = [[*dict.fromkeys(words[digits == digit])] for digit in (0, 1)]  # each once
-        count = min(map(len, pictures))
-        pictures, new = np.array([row[:count] for row in pictures]), np.arange(count) % 3 == 2
-        self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
-        self.about = self.hidden.about.replace("bits", "handwritten digits", 1)
-
-    def sample(self, rng, size):
-        """Draw examples: inputs, uint64 (size, n), and labels, int64 (size, 2)."""
-        return self._illustrate(self.pictures, rng, *self.hidden.sample(rng, size))
-
-    def sample_held_out(self, rng, size):
-        """Draw examples of pictures that sample never shows."""
-        return self._illustrate(self.new_pictures, rng, *self.hidden.sample(rng, size))
-
-    def _illustrate(self, pictures, rng, hidden, labels):
-        bits = unpacked(hidden, self.words)
-        return pictures[bits, rng.integers(0, pictures.shape[1], bits.shape)], labels
-
-    def show(self, example):
-        """Write one example, uint64 (n,), as pictures, eight side by side."""
-        points = unpacked(example[:, None], 64).reshape(-1, 8, 8)
-        rows = points.transpose(1, 0, 2)  # (n, row, column) -> (row, n, column)
-        bands = (rows[:, first : first + 8] for first in range(0, self.words, 8))
-        lines = (
-            ["|".join("".join(" #"[ink] for ink in part) for part in row) for row in band]
-            for band in bands
-        )
-        return "\n\n".join("\n".join(band) for band in lines)
-
-
-class Lego:
-    """A chain of k variables, each plus or minus the one before, told in random order (Zhang et al. 2022).
-
-    "c = -b; a = +1; b = -a": task t asks for the value of the chain's t-th variable, and so for t
-    hops of reasoning; label 0 stands for -1, label 1 for +1.
-
-    An example is one position for each clause, int64 (k, 3): the variable assigned, the sign (0 for
-    minus), and what it is assigned, k standing for the constant. Raises ValueError unless 1 <= k <= 26.
-    """
-
-    def __init__(self, k=6):
-        self.k = number("k", k, 1, 26, whole=True)
-        self.tasks = tuple(f"hop {t + 1}" for t in range(self.k))
-        self.classes = (2,) * self.k
-        self.fields = (self.k, 2, self.k + 1)  # how many values each number of a position can have
-        self.about = (
-            f"{self.k} variables hang together in a chain; the clauses come in random order.\n"
-            f"Target: the value of the last one. Helpers: the values of those before it."
-        )
-
-    def sample(self, rng, size):
-        """Draw examples: inputs, int64 (size, k, 3), and labels, int64 (size, k)."""
-        names = rng.permuted(np.tile(np.arange(self.k), (size, 1)), axis=1)  # along the chain
-        signs = rng.integers(0, 2, (size, self.k))
-        sources = np.hstack([np.full((size, 1), self.k), names[:, :-1]])
-        clauses = np.stack([names, signs, sources], axis=2)  # (size, k) -> (size, k, 3)
-        order = rng.permuted(np.tile(np.arange(self.k), (size, 1)), axis=1)
-        inputs = np.take_along_axis(clauses, order[:, :, None], axis=1)
-        return inputs, 1 - np.cumsum(1 - signs, axis=1) % 2
-
-    def places(self, inputs):
-        """The position that assigns the variable each task asks for: (size, k, 3) -> (size, k)."""
-        place, places = (inputs[:, :, 2] == self.k).argmax(axis=1), []
-        for _ in range(self.k):
-            places.append(place)
-            name = np.take_along_axis(inputs[:, :, 0], place[:, None], axis=1)
-            place = (inputs[:, :, 2] == name).argmax(axis=1)
-        return np.stack(places, axis=1)
-
-    def show(self, example):
-        """Write one example, int64 (k, 3), as a sentence."""
-        letters = "abcdefghijklmnopqrstuvwxyz"[: self.k] + "1"
-        return "; ".join(f"{letters[a]} = {'-+'[sign]}{letters[b]}" for a, sign, b in example)
-
-
-class Code:
-    """A program of k lines, each computing modulo a number with what the lines before it assigned.
-
-    "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
-    before and a constant, in either order, the first line two constants. Names are assigned again.
-
-    An example is one position for each line, int64 (k, 5): the line's number, the name assigned, the
-    operator, and the two operands, k + i standing for the constant i. Raises ValueError unless
-    1 <= k <= 26 and 2 <= modulus <= 100.
-    """
-
-    def __init__(self, k=4, modulus=5):
-        self.k = number("k", k, 1, 26, whole=True)
-        self.modulus = number("modulus", modulus, 2, 100, whole=True)
-        self.tasks = tuple(f"line {t + 1}" for t in range(self.k))
-        self.classes = (self.modulus,) * self.k
-        self.fields = (self.k, self.k, 3, self.k + self.modulus, self.k + self.modulus)
-        self.about = (
-            f"Programs of {self.k} lines, computing modulo {self.modulus}.\n"
-            f"Target: the value that the last line assigns. Helpers: the values of the lines before it."
-        )
-
-    def sample(self, rng, size):
-        """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
-        every, k, m = np.arange(size), self.k, self.modulus
-        names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
-        # first constants throughout, and none is 0 in a product: that would give the value away
-        operands = k + rng.integers((operators == 2)[:, :, None], m, (size, k, 2))
-        values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
-        values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
-        for line in range(k):
-            if line:
-                name = names[every, rng.integers(0, line, size)]
-                operands[every, line, rng.integers(0, 2, size)] = name
-            left, right = (values[every, operands[:, line, side]] for side in (0, 1))
-            results = np.stack([left + right, left - right, left * right]) % m  # (3, size)
-            labels[:, line] = values[every, names[:, line]] = results[operators[:, line], every]
-        lines = np.tile(np.arange(k), (size, 1))
-        return np.dstack([lines, names, operators, operands]), labels
-
-    def places(self, inputs):
-        """The position that each task asks about, its line: (size, k, 5) -> (size, k)."""
-        return inputs[:, :, 0]
-
-    def show(self, example):
-        """Write one example, int64 (k, 5), as a Python program."""
-        words = [*"abcdefghijklmnopqrstuvwxyz"[: self.k], *map(str, range(self.modulus))]
-        return "\n".join(
-            f"{words[name]} = ({words[left]} {'+-*'[operator]} {words[right]}) % {self.modulus}"
-            for _, name, operator, left, right in example
-        )
-
-
-# --------------------------------------------------------------------------------------------------
-# 2. Supervision: which labels are shown
-
-
-SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit")
+SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 
 
 def supervise(labels, rng, supervision, p=0.2):
@@ -298,69 +86,243 @@ def supervise(labels, rng, supervision, p=0.2):
     target       the target's alone: the control
     multi-task   one: with probability p a helper's, drawn evenly, else the target's
     multi-label  all of them
-    explicit     all of them, each to be read before the next: see Explicit
-
-    Raises ValueError for another supervision, and for p outside [0, 1].
+    explicit     all of them, each to be read before the next is answered: see Explicit in part 3
+    curriculum   as multi-task, but `train` has p at 1 until the helpers are learned, and then at 0
+    Raises ValueError for another supervision, p outside [0, 1], and labels that are no integers.
     """
-    p, labels = number("p", p, 0, 1), np.asarray(labels, np.int64)
+    p, labels = number("p", p, 0, 1), np.asarray(labels)
     if supervision not in SUPERVISIONS:
-        raise ValueError(f"supervision must be one of {SUPERVISIONS}, not {supervision!r}")
+        raise ValueError(f"supervision must be one of {', '.join(SUPERVISIONS)}, not {supervision!r}")
+    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise ValueError("labels must be integers of shape (size, tasks)")
     if supervision in ("multi-label", "explicit"):
         return labels.copy()
     size, tasks = labels.shape
-    asked = np.full(size, tasks - 1)
-    if supervision == "multi-task" and tasks > 1:
+    asked = np.full(size, tasks - 1)  # the target, in every example
+    if supervision != "target" and tasks > 1:
         asked = np.where(rng.random(size) < p, rng.integers(0, tasks - 1, size), asked)
-    shown = np.full_like(labels, -1)
-    for task in range(tasks):
-        shown[:, task] = np.where(asked == task, labels[:, task], -1)
-    return shown
+    carried = np.arange(tasks) == asked[:, None]  # (size,) -> (size, tasks)
+    return np.where(carried, labels, -1)
 
 
-class Explicit:
-    """A problem whose tasks are answered one after the other, each in a pass that reads the answers before.
+# A network of your own is a subclass of Network with
+#   init(problem, rng, dtype)           which draws self.params, a dict of named arrays
+#   loss_and_gradients(inputs, labels)  the loss, a mean over examples, and its gradients by params' names
+#   predict(inputs)                     the answers to all tasks, integers (size, tasks)
 
-    This is chain of thought (Wei et al. 2022), teacher-forced: in training a pass reads the true
-    answers, afterwards those that the network wrote itself. For a network it is the same problem with
-    room for the helpers' answers: a bit for each possible answer or, in a sequence, one more field in
-    the position that the task asks about. An answer not yet given leaves its bits or its field 0.
+
+class Network:
+    """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
+
+    params = None  # until init
+    optimised = None  # the params that Adam has begun with
+
+    def descend(self, inputs, labels, batch, lr=None):
+        """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
+        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
+        total = 0.0
+        for start in range(0, len(inputs), batch):
+            x, y = inputs[start : start + batch], labels[start : start + batch]
+            loss, gradients = self.loss_and_gradients(x, y)
+            self.adam(gradients, lr)
+            total += loss * len(x)
+        return total
+
+    def adam(self, gradients, lr):
+        """Change params by one step of Adam."""
+        if self.optimised is not self.params:  # the first step since init
+            self.optimised, self.steps = self.params, 0
+            self.mean, self.square = dict.fromkeys(gradients, 0), dict.fromkeys(gradients, 0)
+        self.steps += 1
+        for name, gradient in gradients.items():
+            self.mean[name] = 0.9 * self.mean[name] + 0.1 * gradient
+            self.square[name] = 0.999 * self.square[name] + 0.001 * gradient**2
+            mean = self.mean[name] / (1 - 0.9**self.steps)  # makes up for the start at 0
+            square = self.square[name] / (1 - 0.999**self.steps)
+            self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
+
+
+def cross_entropy(logits, labels, classes):
+    """Return the loss, and its gradient by the logits (size, answers), those of all tasks side by side.
+
+    Each carried label costs -log softmax(its task's logits)[label]; the loss is the mean over examples.
+    """
+    loss, dlogits, start = 0.0, np.zeros_like(logits), 0
+    for task, count in enumerate(classes):
+        rows = np.flatnonzero(labels[:, task] >= 0)  # the examples that carry this label
+        z = logits[rows, start : start + count]  # (size, answers) -> (rows, count)
+        z = z - z.max(axis=1, keepdims=True)  # leaves softmax as it is, and exp cannot overflow
+        total = np.exp(z).sum(axis=1, keepdims=True)  # (rows, count) -> (rows, 1)
+        truth = np.arange(count) == labels[rows, task, None]  # (rows,) -> (rows, count)
+        loss += np.log(total).sum() - z[truth].sum()
+        dlogits[rows, start : start + count] = np.exp(z) / total - truth
+        start += count
+    return float(loss) / len(labels), dlogits / len(labels)
+
+
+@dataclass
+class NumpyMLP(Network):
+    """A multi-layer perceptron: a hidden layer of `width` rectified units, and a softmax for each task.
+
+    params: W (n, width), b (width,), V (answers, width), c (answers,), the answers to all tasks side by side.
+    W and V start uniform within ±1 / sqrt(number of the layer's inputs), b and c at 0.
     """
 
-    def __init__(self, problem):
-        vars(self).update(vars(problem))  # k, classes, tasks ...; what differs follows
-        self.problem, self.sample, self.show = problem, problem.sample, problem.show
-        self.sample_held_out = getattr(problem, "sample_held_out", problem.sample)
-        if hasattr(problem, "fields"):
-            self.places, self.fields = problem.places, (*problem.fields, 1 + max(problem.classes))
-        else:
-            self.n = problem.n + sum(problem.classes[:-1])
-            self.words = -(-self.n // 64)
+    width: int = 128
+    name = "numpy"
 
-    def write(self, inputs, answers):
-        """Write answers (size, tasks), -1 where not given, beside inputs, which get wider."""
-        if hasattr(self.problem, "fields"):
-            field = np.zeros(inputs.shape[:2], np.int64)
-            np.put_along_axis(field, self.places(inputs), answers + 1, axis=1)
-            return np.dstack([inputs, field])  # (size, length, fields) -> one field more
-        helpers = zip(answers.T, self.classes[:-1])
-        written = [np.eye(classes + 1, dtype=np.uint8)[answer, :-1] for answer, classes in helpers]
-        spare = np.zeros((len(inputs), 64 * self.words - self.n), np.uint8)
-        bits = np.hstack([unpacked(inputs, self.problem.n), *written, spare])
-        return np.packbits(bits, axis=1, bitorder="little").view("<u8")  # (size, words)
+    def __post_init__(self):
+        self.width = number("width", self.width, 1, 1_000_000, whole=True)
 
-    def passes(self, inputs, labels):
-        """Lay out the passes of teacher forcing: size examples -> size * tasks, each with one label."""
-        tasks = labels.shape[1]
-        before, asked = np.tri(tasks, k=-1, dtype=bool), np.eye(tasks, dtype=bool)
-        known, labels = (np.where(mask, labels[:, None], -1) for mask in (before, asked))
-        inputs = self.write(np.repeat(inputs, tasks, axis=0), known.reshape(-1, tasks))
-        return inputs, labels.reshape(-1, tasks)
+    def init(self, problem, rng, dtype=np.float32):
+        """Draw the starting weights. Raises ValueError for a problem of no bits, and another dtype."""
+        inputs, _ = problem.sample(rng, 1)  # one example tells how many bits there are
+        if inputs.ndim != 2 or dtype not in (np.float32, np.float64):
+            raise ValueError(f"network {self.name} needs a problem of bits, and dtype float32 or float64")
+        n, width, answers = inputs.shape[1], self.width, sum(problem.classes)
+        W = rng.uniform(-1, 1, (n, width)) / np.sqrt(n)
+        V = rng.uniform(-1, 1, (answers, width)) / np.sqrt(width)
+        params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(answers)}
+        self.params = {name: param.astype(dtype) for name, param in params.items()}
+        self.classes = problem.classes
+
+    def forward(self, inputs):
+        """Return the signs, the hidden layer and the logits."""
+        W, b, V, c = self.params.values()
+        inputs = checked("inputs", inputs, (len(inputs), len(W)), 0, 2)
+        x = 2 * inputs.astype(W.dtype) - 1  # bits 0 and 1 -> signs -1 and +1
+        hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
+        logits = hidden @ V.T + c  # (size, width) -> (size, answers)
+        return x, hidden, logits
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
+        x, hidden, logits = self.forward(inputs)
+        labels = checked("labels", labels, (len(x), len(self.classes)), -1, self.classes)
+        loss, dlogits = cross_entropy(logits, labels, self.classes)
+        dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (answers, size) (size, width) -> (answers, width)
+        dhidden = dlogits @ self.params["V"]  # (size, answers) -> (size, width)
+        dhidden[hidden <= 0] = 0  # a unit that is off passes nothing on
+        dW, db = x.T @ dhidden, dhidden.sum(axis=0)  # (n, size) (size, width) -> (n, width)
+        return loss, {"W": dW, "b": db, "V": dV, "c": dc}
+
+    def predict(self, inputs):
+        """Answer every task: (size, n) -> int64 (size, tasks)."""
+        _, _, logits = self.forward(inputs)
+        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # one for each task
+        return np.stack([head.argmax(axis=1) for head in heads], axis=1)
+
+
+def answers(problem, network, inputs):
+    """Ask the network: as its predict or, if the problem is Explicit, one question after the other."""
+    return problem.ask(network, inputs) if hasattr(problem, "ask") else network.predict(inputs)
+
+
+def number(name, value, low, high=10**12, whole=False):
+    """Return value as a float, or an int if `whole`. Raises ValueError unless low <= value <= high."""
+    if not (isinstance(value, numbers.Real) and low <= value <= high and not (whole and value % 1)):
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+    return int(value) if whole else float(value)
+
+
+def checked(name, values, shape, low, below):
+    """Return values as an array. Raises ValueError unless they are integers of that shape and range."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "biu" or values.shape != shape or ((values < low) | (values >= below)).any():
+        raise ValueError(f"{name} must be integers of shape {shape}, from {low} up and below {below}")
+    return values
+
+
+class Diverged(ValueError):
+    """The loss or a weight is no finite number any more."""
+
+
+@dataclass
+class Run:
+    """What came of one training."""
+
+    solved_at: int | None = None  # examples seen when the target was first 99 % right, or None
+    examples: int = 0  # seen in all
+    seconds: float = 0.0  # of wall time, evaluations included
+    network: object = None  # as trained
+    history: list = field(default_factory=list)  # a dict per evaluation: examples, seconds, loss, accuracy
+    began: float = field(default_factory=time.perf_counter, repr=False)
+
+    def evaluate(self, problem, inputs, labels, loss, last):
+        """Note how many of 2,000 held-out examples are answered right or, where it decides, of all."""
+        if not all(np.isfinite(values).all() for values in (loss, *self.network.params.values())):
+            raise Diverged(f"the loss is not finite after {self.examples:,} examples: try a smaller lr")
+        right = answers(problem, self.network, inputs[:2_000]) == labels[:2_000]
+        if last or (right[:, -1].mean() >= 0.98 and not self.solved_at):
+            right = answers(problem, self.network, inputs) == labels
+        if right[:, -1].mean() >= 0.99 and not self.solved_at:
+            self.solved_at = self.examples
+        self.seconds = time.perf_counter() - self.began
+        accuracy = dict(zip(problem.tasks, right.mean(axis=0).tolist()))
+        record = {"examples": self.examples, "seconds": self.seconds, "loss": loss, "accuracy": accuracy}
+        self.history.append(record)
+        return right.mean(axis=0)
+
+
+def next_look(seen, batch, every):
+    """Return how many more examples to train on before the next evaluation: whole batches."""
+    every = min(max(6_400, seen // 16), 64_000) if every is None else number("every", every, 1, whole=True)
+    return batch * math.ceil(every / batch)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # Diverged will say it
+def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000, batch=64, seed=0,
+          stop_when_solved=True, lr=None, every=None, dtype=np.float32, report=None):
+    """Train the network from scratch, on fresh examples all the way, and return the Run.
+
+    It ends when the target is solved, or after so many examples. It is evaluated after `every` examples, by
+    default 6,400 and later a sixteenth of what it has seen; then report(run) is called. The seed decides the
+    start, the examples, the labels they carry and the held-out examples. lr None is the network's own.
+    Raises ValueError for a setting out of range, and Diverged, which is one, for a loss that is not finite.
+    """
+    examples, batch = number("examples", examples, 1, whole=True), number("batch", batch, 1, whole=True)
+    seed = number("seed", seed, 0, whole=True)
+    rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
+    if supervision == "explicit" or hasattr(problem, "ask"):
+        problem, supervision = Explicit(problem), "explicit"  # part 3
+    p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
+    network.init(problem, rng_start, dtype)
+    test = getattr(problem, "sample_held_out", problem.sample)(rng_test, 10_000)
+    run = Run(network=network)
+    while run.examples < examples and not (run.solved_at and stop_when_solved):
+        size = min(next_look(run.examples, batch, every), examples - run.examples)
+        inputs, labels = problem.sample(rng_data, size)
+        labels = supervise(labels, rng_labels, supervision, p)
+        loss = network.descend(inputs, labels, batch * len(inputs) // size, lr)
+        run.examples += size
+        right = run.evaluate(problem, *test, loss / size, run.examples == examples)
+        if supervision == "curriculum" and (right[:-1] >= 0.99).all():
+            p = 0.0  # and once they are learned, the target alone
+        if report:
+            report(run)
+    return run
 
 
 # --------------------------------------------------------------------------------------------------
-# 3. Networks: each with its forward and its backward side by side
+# 2. The same, fast
 #
-# First what they share: compiled functions, memory, the product of bits with a matrix, the loss.
+# Part 1 needs nothing but NumPy. From here on Numba compiles the inner loops to machine code. With
+# NUMBA_DISABLE_JIT=1 in the environment the same lines run as plain Python, slowly, for a debugger.
+
+import argparse
+import contextlib
+import copy
+import functools
+import inspect
+import json
+import sqlite3
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import numba
+import numba.core.event
 
 
 def kernel(function, **options):
@@ -381,42 +343,79 @@ def part(function):
     return kernel(function, inline="always")
 
 
-class Arrays(dict):
-    """Named arrays that are views into one vector, `flat`: copies of those given.
+class Params(dict):
+    """Named arrays that are views into one vector, `flat`: the optimiser sees this, the network those.
 
-    The optimiser sees the vector, the network its matrices. Each array starts on a 64-byte
-    boundary: where NumPy would put it, training can take a fifth longer.
+    Each array starts on a 64-byte boundary: elsewhere training can take a fifth longer.
     """
 
     def __init__(self, arrays):
         dtype = next(iter(arrays.values())).dtype
-        ends = np.cumsum([-(-array.nbytes // 64) * 64 for array in arrays.values()])
-        memory = np.zeros(ends[-1] + 64, np.uint8)
-        memory = memory[-memory.ctypes.data % 64 :][: ends[-1]]
-        self.flat = memory.view(dtype)
-        for (name, array), start in zip(arrays.items(), [0, *ends]):
-            self[name] = memory[start : start + array.nbytes].view(dtype).reshape(array.shape)
+        if dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64, not {dtype}")
+        sizes = [math.ceil(array.nbytes / 64) * 64 for array in arrays.values()]
+        memory = np.zeros(sum(sizes) + 64, np.uint8)
+        start = -memory.ctypes.data % 64  # the first boundary
+        self.flat = memory[start : start + sum(sizes)].view(dtype)
+        for (name, array), size in zip(arrays.items(), sizes):
+            order = "F" if array.flags.fnc else "C"  # columns or rows after each other, as in the array
+            self[name] = memory[start : start + array.nbytes].view(dtype).reshape(array.shape, order=order)
             self[name][:] = array
+            start += size
 
     def zeros(self):
         """Return as many zeros under the same names."""
-        return Arrays({name: np.zeros_like(array) for name, array in self.items()})
+        return Params({name: np.zeros_like(array) for name, array in self.items()})
+
+    def __reduce__(self):  # what is copied or pickled gets a vector of its own
+        return Params, (dict(self),)
+
+
+def fitting(network, inputs, labels=None):
+    """Return inputs, and labels if given, as kernels take them. Raises ValueError for what does not fit."""
+    if network.params is None:
+        raise ValueError(f"{network!r} has no weights yet: call its init first")
+    inputs = np.asarray(inputs)
+    if network.n:  # a row of bits
+        inputs = checked("inputs", inputs, (*inputs.shape[:1], network.n), 0, 2)
+        inputs = np.ascontiguousarray(inputs, np.uint8)
+    else:  # a sequence
+        inputs = checked("inputs", inputs, (*inputs.shape[:2], len(network.fields)), 0, network.fields)
+    if labels is None:
+        return inputs
+    if len(inputs) == 0:
+        raise ValueError("inputs must hold at least one example")
+    labels = checked("labels", labels, (len(inputs), len(network.classes)), -1, network.classes)
+    return inputs, np.ascontiguousarray(labels, np.int64)
 
 
 @kernel
-def affine(bits, M, b, out):
-    """out[:] = S @ M + b, where S is a matrix of signs: +1 where bits has a 1, -1 where it has a 0.
+def pack(bits):
+    """Pack eight bits to a byte, along rows and down columns: (size, n) -> (n / 8, size), (size / 8, n)."""
+    size, n = bits.shape
+    rows = np.zeros(((n + 7) >> 3, size), np.uint8)
+    columns = np.zeros(((size + 7) >> 3, n), np.uint8)
+    for i in range(size):
+        for j in range(n):
+            rows[j >> 3, i] |= bits[i, j] << (j & 7)
+        for j in range(n):
+            columns[i >> 3, j] |= bits[i, j] << (i & 7)
+    return rows, columns
+
+
+@kernel
+def affine(packed, M, b, out):
+    """out[:] = S @ M + b, where S is a matrix of signs, +1 for a bit that is 1 and -1 for a 0.
 
     But nothing is multiplied. Four columns of S meet four rows of M, of which there are only 16 signed
-    sums: add those up once, and each row of S looks its own up. This is the "method of four
-    Russians" (Arlazarov, Dinic, Kronrod and Faradzhev 1970). A byte of bits holds two lookups.
+    sums: add those up once, and each row of S looks its own up. This is the "method of four Russians"
+    (Arlazarov, Dinic, Kronrod and Faradzhev 1970). A byte of packed bits holds two look-ups.
 
-    bits (rows, at least inner / 8) uint8, lowest bit first; M (inner, width); b (width,);
-    out (rows, width).
+    packed (inner / 8, rows) uint8, lowest bit first; M (inner, width); b (width,); out (rows, width).
     """
     inner, width = M.shape
-    sums = np.empty((32, width), M.dtype)  # 16 for a byte's lower half, 16 for its upper half
-    for i in range(len(bits)):
+    sums = np.empty((32, width), M.dtype)  # 16 for the lower half of a byte, 16 for the upper
+    for i in range(len(out)):
         for h in range(width):
             out[i, h] = b[h]
     for first in range(0, inner, 8):
@@ -425,67 +424,24 @@ def affine(bits, M, b, out):
             stop = min(start + 4, inner)
             for h in range(width):
                 sums[half, h] = 0
-            for i in range(start, stop):
+            for j in range(start, stop):
                 for h in range(width):
-                    sums[half, h] -= M[i, h]  # no bit set: every sign is -1
-            for i in range(start, stop):
-                bit = 1 << (i - start)
-                for j in range(half, half + bit):
+                    sums[half, h] -= M[j, h]  # no bit is 1: every sign is -1
+            for j in range(start, stop):
+                bit = 1 << (j - start)
+                for known in range(half, half + bit):  # sums without this bit; setting it turns a sign
                     for h in range(width):
-                        sums[j + bit, h] = sums[j, h] + (M[i, h] + M[i, h])  # setting it: -1 to +1
-        for i in range(len(bits)):
-            byte = bits[i, first >> 3]
+                        sums[known + bit, h] = sums[known, h] + M[j, h] + M[j, h]
+        for i in range(len(out)):
+            byte = packed[first >> 3, i]
             row, low, high = out[i], sums[byte & 15], sums[16 + (byte >> 4)]
             for h in range(width):
                 row[h] += low[h] + high[h]
 
 
-@kernel
-def transpose(bits, columns):
-    """Packed bits (rows, columns) -> packed bits (columns, rows)."""
-    turned = np.zeros((columns, (len(bits) + 7) >> 3), np.uint8)
-    for i in range(len(bits)):
-        for j in range(columns):
-            turned[j, i >> 3] |= ((bits[i, j >> 3] >> (j & 7)) & 1) << (i & 7)
-    return turned
-
-
 @part
-def cross_entropy(logits, labels, classes):
-    """Return the loss, and turn the logits into its gradient.
-
-    The loss is the mean over examples of -log softmax(logits of a task)[label], summed over tasks;
-    a label of -1 adds nothing. logits (size, answers), the answers to all tasks side by side;
-    labels (size, tasks); classes (tasks,), the number of answers to each.
-    """
-    size, loss = len(labels), 0.0
-    for i in range(size):
-        stop = 0
-        for t in range(len(classes)):
-            start, stop = stop, stop + classes[t]
-            label = labels[i, t]
-            if label < 0:
-                for a in range(start, stop):
-                    logits[i, a] = 0
-                continue
-            largest = logits[i, start]
-            for a in range(start, stop):
-                largest = max(largest, logits[i, a])
-            loss += largest - logits[i, start + label]
-            total = 0.0
-            for a in range(start, stop):
-                logits[i, a] = math.exp(logits[i, a] - largest)
-                total += logits[i, a]
-            loss += math.log(total)
-            for a in range(start, stop):
-                logits[i, a] /= total * size
-            logits[i, start + label] -= 1 / size
-    return loss / size
-
-
-@part
-def adam(weights, gradient, mean, square, step, lr):
-    """One step of Adam (Kingma and Ba 2015), constants as in its paper; all arrays (weights,)."""
+def adam_kernel(weights, gradient, mean, square, step, lr):
+    """Network.adam; all arrays (weights,)."""
     real = weights.dtype.type  # a plain 0.9 would turn all the arithmetic into double precision
     beta1, beta2, epsilon = real(0.9), real(0.999), real(1e-8)
     new1, new2 = real(1 - 0.9), real(1 - 0.999)
@@ -496,252 +452,42 @@ def adam(weights, gradient, mean, square, step, lr):
         weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + epsilon)
 
 
-def checked_inputs(problem, inputs):
-    """Return inputs that fit the problem. Raises ValueError for others."""
-    inputs, problem = np.asarray(inputs), getattr(problem, "problem", problem)
-    if hasattr(problem, "fields"):
-        if inputs.dtype.kind not in "iu" or inputs.shape[1:] != (problem.k, len(problem.fields)):
-            shape = f"(size, {problem.k}, {len(problem.fields)})"
-            raise ValueError(f"inputs must be integers of the shape {shape}")
-        if ((inputs < 0) | (inputs >= problem.fields)).any():
-            raise ValueError(f"inputs must be from 0 up and below {problem.fields}")
-        return inputs
-    if inputs.dtype != np.uint64 or inputs.shape[1:] != (problem.words,):
-        raise ValueError(f"inputs must be uint64 of the shape (size, {problem.words})")
-    return inputs & problem.used
-
-
-def checked(problem, inputs, labels):
-    """Return inputs, labels, and how many of them make an example: 1, or its passes if Explicit.
-
-    Raises ValueError for impossible ones.
-    """
-    inputs, labels = checked_inputs(problem, inputs), np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (len(inputs), len(problem.tasks)):
-        raise ValueError(f"labels must be integers of the shape ({len(inputs)}, {len(problem.tasks)})")
-    if ((labels < -1) | (labels >= problem.classes)).any():
-        raise ValueError(f"labels must be -1, or from 0 up and below {problem.classes}")
-    labels = np.ascontiguousarray(labels, np.int64)
-    if isinstance(problem, Explicit):
-        return *problem.passes(inputs, labels), len(problem.tasks)
-    return inputs, labels, 1
-
-
-class Network:
-    """What all networks share; each adds init, _gradients, _descend and _answer."""
-
-    turned = staticmethod(dict)  # params as kernels take them, and back
-    encode = staticmethod(as_bytes)  # inputs as kernels take them
-
-    def loss_and_gradients(self, inputs, labels):
-        """Return the loss, averaged over examples, and its gradients by the names of params."""
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        weights = Arrays(self.turned(self.params))
-        loss = self._gradients(weights, gradients := weights.zeros(), self.encode(inputs), labels)
-        gradients.flat *= passes
-        return passes * loss, self.turned(gradients)
-
-    def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time; return the loss summed over them.
-
-        lr None is the network's own: 0.002 or, if Bilinear, the first of rates.
-        """
-        inputs, labels, passes = checked(self.problem, inputs, labels)
-        weights = Arrays(self.turned(self.params))
-        arrays = weights, weights.zeros()
-        loss = self._descend(*arrays, self.encode(inputs), labels, batch, passes, lr)
-        for name, array in self.turned(weights).items():
-            self.params[name][:] = array
-        return loss
-
-    def predict(self, inputs):
-        """Answer every task, int64 (size, tasks): at once or, if Explicit, reading what it answered."""
-        inputs = checked_inputs(self.problem, inputs)
-        if not isinstance(self.problem, Explicit):
-            return self._answer(inputs)
-        answers = np.full((len(inputs), len(self.problem.tasks)), -1)
-        for task in range(answers.shape[1]):
-            answers[:, task] = self._answer(self.problem.write(inputs, answers))[:, task]
-        return answers
-
-
-# The bilinear network
-
-KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
-
-
-@kernel
-def bilinear_forward(P, v, c):
-    """P (size, k) -> sums (size,), the mean of P + (k - 1) / 2, and f = relu(P) v + c (size,)."""
-    size, k = P.shape
-    sums, f = np.empty(size, P.dtype), np.empty(size, P.dtype)
-    for i in range(size):
-        sums[i], f[i] = (k - 1) / 2, c[0]
-        for j in range(k):
-            sums[i] += P[i, j] / k
-            if not P[i, j] <= 0:  # so written, and not as > 0, NaN goes through
-                f[i] += v[j] * P[i, j]
-    return sums, f
-
-
 @part
-def bilinear_backward(P, sums, f, labels, v, dv, dc):
-    """Return the loss, add to the gradients of v and c, and turn P into its own.
+def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
+    """From what relu is given, hidden (size, width), to the loss: NumpyMLP's forward and backward, by example.
 
-    Where carried, the sum costs k/2 (sums - label)² and the parity 1/2 (f - 1)² if odd, else
-    1/2 (f + 1)². The weight k makes up for the mean over P: each row of W feels the whole error.
-    """
-    size, k = P.shape
-    loss = 0.0
-    for i in range(size):
-        sum_error, f_error = 0.0, 0.0
-        if labels[i, 0] >= 0:
-            sum_error = sums[i] - labels[i, 0]
-        if labels[i, 1] >= 0:
-            f_error = f[i] - (2 * labels[i, 1] - 1)
-        loss += (k * sum_error**2 + f_error**2) / 2
-        dc[0] += f_error / size
-        for j in range(k):
-            dP = sum_error
-            if P[i, j] > KINK:
-                dv[j] += f_error * P[i, j] / size
-                dP += f_error * v[j]
-            P[i, j] = dP / size
-    return loss / size
-
-
-@part
-def bilinear_loss_and_gradients(bits, labels, W, v, c, dW, dv, dc):
-    """Return the loss of one batch; add to the gradients, zeros. W and dW come as (n + 1, k)."""
-    size, k, n = len(bits), len(v), len(W) - 1
-    P = np.empty((size, k), W.dtype)
-    affine(bits, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
-    sums, f = bilinear_forward(P, v, c)
-    loss = bilinear_backward(P, sums, f, labels, v, dv, dc)
-    affine(transpose(bits, n), P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k)
-    for i in range(size):
-        for j in range(k):
-            dW[n, j] += P[i, j]
-    return loss
-
-
-@kernel
-def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c, dW, dv, dc):
-    """Plain stochastic gradient descent over all batches; return the loss summed over examples."""
-    total = 0.0
-    for start in range(0, len(bits), batch):
-        x, y = bits[start : start + batch], labels[start : start + batch]
-        for i in range(len(gradient)):
-            gradient[i] = 0
-        total += len(x) * bilinear_loss_and_gradients(x, y, W, v, c, dW, dv, dc)
-        for j in range(len(v)):
-            dv[j] *= ratio
-        dc[0] *= ratio
-        for i in range(len(weights)):
-            weights[i] -= lr * gradient[i]
-    return total
-
-
-class Bilinear(Network):
-    """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
-
-    A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the
-    start W reads no bit and v = 0, so that the gradient of the parity loss, averaged over all
-    inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere,
-    P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
-
-    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent. The paper's
-    reviewers found that start strong: `spread` is the standard deviation of normal noise added to it.
-    """
-
-    def __init__(self, spread=0.0):
-        self.spread = number("spread", spread, 0)
-
-    @staticmethod
-    def rates(n, k, batch):
-        """Return W's learning rate, 0.02 unless it would overshoot, and the ratio of v's and c's to it.
-
-        It would for small batches and long inputs; the ratio is 5, and less for k > 5, since the
-        squared length of all hinges together grows like k³.
-        """
-        return 0.02 * min(1, batch / 16, 16 * batch / n), min(5, 5 * (5 / k) ** 3)
-
-    def init(self, problem, rng, dtype=np.float32):
-        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, and add the noise, if any."""
-        if problem.tasks != ParitySum.tasks:
-            raise ValueError(f"network bilinear knows the tasks {ParitySum.tasks} only")
-        n, k, self.problem = problem.n, problem.k, problem
-        W = np.zeros((k, n + 1), dtype)
-        W[:, n] = k / 2 - np.arange(k)
-        self.params = {"W": W, "v": np.zeros(k, dtype), "c": np.zeros(1, dtype)}
-        if self.spread:
-            for array in (W, self.params["v"]):
-                array += self.spread * rng.standard_normal(array.shape)
-
-    def turned(self, arrays):
-        """Turn W from (k, n + 1), as in params, to (n + 1, k), as in the kernels, or back."""
-        return arrays | {"W": arrays["W"].T}
-
-    def _gradients(self, weights, gradients, bits, labels):
-        arrays = *weights.values(), *gradients.values()
-        return bilinear_loss_and_gradients(bits, labels, *arrays)
-
-    def _descend(self, weights, gradients, bits, labels, batch, passes, lr):
-        rate, ratio = self.rates(self.problem.n, self.problem.k, batch)
-        lr, batch = passes * (rate if lr is None else lr), passes * batch
-        arrays = weights.flat, gradients.flat, *weights.values(), *gradients.values()
-        return bilinear_descend(bits, labels, batch, lr, ratio, *arrays)
-
-    def _answer(self, inputs):
-        columns, v, c = Arrays(self.turned(self.params)).values()
-        P = np.empty((len(inputs), len(v)), v.dtype)
-        affine(as_bytes(inputs), columns[:-1], columns[-1], P)
-        sums, f = bilinear_forward(P, v, c)
-        return np.stack([np.clip(np.rint(sums), 0, len(v)), f > 0], axis=1).astype(np.int64)
-
-
-# The multi-layer perceptron
-
-
-@kernel
-def mlp_forward(hidden, asked, classes, V, c):
-    """Apply relu to hidden (size, width), in place, and return the logits, hidden Vᵀ + c.
-
-    They are left out where asked (size, tasks) is negative.
+    Adds to the gradients of b, V and c, and turns hidden into the gradient of what relu was given.
     """
     size, width = hidden.shape
-    logits = np.empty((size, len(c)), V.dtype)  # (size, width) -> (size, answers)
-    zero = V.dtype.type(0)
+    loss, zero = 0.0, V.dtype.type(0)
+    dlogits, dhidden = np.empty(len(c), V.dtype), np.empty(width, V.dtype)
     for i in range(size):
         row = hidden[i]
         for h in range(width):
             row[h] = zero if row[h] < zero else row[h]  # so written, NaN goes through
+            dhidden[h] = zero
         stop = 0
         for t in range(len(classes)):
             start, stop = stop, stop + classes[t]
-            if asked[i, t] >= 0:
-                for a in range(start, stop):
-                    weights, logit = V[a], c[a]
-                    for h in range(width):
-                        logit += row[h] * weights[h]
-                    logits[i, a] = logit
-    return logits
-
-
-@part
-def mlp_backward(hidden, dlogits, V, db, dV, dc):
-    """Add to the gradients of b, V and c; turn hidden into the gradient by what relu was given."""
-    size, width = hidden.shape
-    dhidden = np.empty(width, V.dtype)
-    zero = V.dtype.type(0)
-    for i in range(size):
-        row = hidden[i]
-        for h in range(width):
-            dhidden[h] = zero
-        for a in range(len(dc)):
-            d = dlogits[i, a]
-            if d != zero:  # as it is for the answers to a question that was not asked
-                weights, dweights = V[a], dV[a]
+            if labels[i, t] < 0:
+                continue
+            truth, largest, total = start + labels[i, t], V.dtype.type(-np.inf), 0.0
+            for a in range(start, stop):
+                weights, logit = V[a], c[a]
+                for h in range(width):
+                    logit += row[h] * weights[h]
+                dlogits[a] = logit
+                largest = max(largest, logit)
+            loss += largest - dlogits[truth]
+            for a in range(start, stop):
+                dlogits[a] = math.exp(dlogits[a] - largest)
+                total += dlogits[a]
+            loss += math.log(total)
+            for a in range(start, stop):
+                dlogits[a] /= total * size
+            dlogits[truth] -= 1 / size
+            for a in range(start, stop):
+                weights, dweights, d = V[a], dV[a], dlogits[a]
                 dc[a] += d
                 for h in range(width):
                     dweights[h] += d * row[h]
@@ -749,18 +495,17 @@ def mlp_backward(hidden, dlogits, V, db, dV, dc):
         for h in range(width):
             row[h] = dhidden[h] if row[h] > zero else zero
             db[h] += row[h]
+    return loss / size
 
 
 @part
-def mlp_loss_and_gradients(bits, labels, classes, W, b, V, c, dW, db, dV, dc):
-    """One batch: add to the gradients, which are zeros, and return the loss."""
+def mlp_batch(bits, labels, classes, W, b, V, c, dW, db, dV, dc):
+    """Add to the gradients of one batch, which are zeros, and return the loss."""
+    rows, columns = pack(bits)
     hidden = np.empty((len(bits), len(b)), W.dtype)
-    affine(bits, W, b, hidden)  # (size, n) (n, width) -> (size, width)
-    logits = mlp_forward(hidden, labels, classes, V, c)  # (size, width) -> (size, answers)
-    loss = cross_entropy(logits, labels, classes)
-    mlp_backward(hidden, logits, V, db, dV, dc)
-    no_bias = np.zeros_like(b)
-    affine(transpose(bits, len(W)), hidden, no_bias, dW)  # (n, size) (size, width) -> (n, width)
+    affine(rows, W, b, hidden)  # (size, n) (n, width) -> (size, width)
+    loss = mlp_head(hidden, labels, classes, V, c, db, dV, dc)
+    affine(columns, hidden, np.zeros_like(b), dW)  # (n, size) (size, width) -> (n, width)
     return loss
 
 
@@ -773,63 +518,424 @@ def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, d
         x, y = bits[start : start + batch], labels[start : start + batch]
         for i in range(len(gradient)):
             gradient[i] = 0
-        total += len(x) * mlp_loss_and_gradients(x, y, classes, W, b, V, c, dW, db, dV, dc)
+        total += len(x) * mlp_batch(x, y, classes, W, b, V, c, dW, db, dV, dc)
         step += 1
-        adam(weights, gradient, mean, square, step, lr)
+        adam_kernel(weights, gradient, mean, square, step, lr)
     return total
 
 
-class MLP(Network):
-    """One hidden layer of `width` rectified units and a softmax head for each task.
+@dataclass
+class MLP(NumpyMLP):
+    """NumpyMLP, compiled."""
 
-    params: W (n, width), b (width,), V (answers, width), c (answers,), the answers to all tasks side
-    by side. W and V start uniform within ±1 / sqrt(number of the layer's inputs), b and c at 0.
-    Learns by Adam.
-    """
-
-    def __init__(self, width=128):
-        self.width = number("width", width, 1, whole=True)
+    name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw the starting weights."""
-        if not hasattr(problem, "words"):
-            raise ValueError("network mlp needs a problem of bits, parity or digits")
-        self.problem, self.classes = problem, np.array(problem.classes)
-        n, width, answers = problem.n, self.width, self.classes.sum()
-        W, V = rng.uniform(-1, 1, (n, width)), rng.uniform(-1, 1, (answers, width))
-        params = {"W": W / n**0.5, "b": np.zeros(width), "V": V / width**0.5, "c": np.zeros(answers)}
-        self.params = {name: array.astype(dtype) for name, array in params.items()}
-        zeros = Arrays(self.params).zeros
-        self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
+        super().init(problem, rng, dtype)
+        self.params, self.classes = Params(self.params), np.array(problem.classes)
+        self.n = len(self.params["W"])
+        self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
 
-    def _gradients(self, weights, gradients, bits, labels):
-        arrays = *weights.values(), *gradients.values()
-        return mlp_loss_and_gradients(bits, labels, self.classes, *arrays)
+    def loss_and_gradients(self, inputs, labels):
+        bits, labels = fitting(self, inputs, labels)
+        gradients = self.params.zeros()
+        arrays = *self.params.values(), *gradients.values()
+        return mlp_batch(bits, labels, self.classes, *arrays), gradients
 
-    def _descend(self, weights, gradients, bits, labels, batch, passes, lr):
-        state = weights.flat, gradients.flat, self.mean, self.square
-        arrays = state, *weights.values(), *gradients.values()
-        lr, batch = 0.002 if lr is None else lr, passes * batch
-        loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, *arrays)
-        self.steps += -(-len(bits) // batch)  # rounded up
+    def descend(self, inputs, labels, batch, lr=None):
+        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
+        bits, labels = fitting(self, inputs, labels)
+        gradients = self.params.zeros()
+        state = self.params.flat, gradients.flat, self.mean, self.square
+        arrays = *self.params.values(), *gradients.values()
+        loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, state, *arrays)
+        self.steps += math.ceil(len(bits) / batch)
         return loss
 
-    def _answer(self, inputs):
-        bits, answers = as_bytes(inputs), np.zeros((len(inputs), len(self.classes)), np.int64)
-        W, b, V, c = Arrays(self.params).values()
-        for start in range(0, len(bits), 500):  # so many that their hidden layer stays in the cache
-            x, y = bits[start : start + 500], answers[start : start + 500]  # 0: all are asked
-            hidden = np.empty((len(x), len(b)), b.dtype)
-            affine(x, W, b, hidden)
-            logits = mlp_forward(hidden, y, self.classes, V, c)
-            for task, head in enumerate(np.split(logits, np.cumsum(self.classes)[:-1], axis=1)):
-                y[:, task] = head.argmax(axis=1)
+    def forward(self, inputs):
+        bits = fitting(self, inputs)
+        W, b, V, c = self.params.values()
+        hidden = np.empty((len(bits), len(b)), b.dtype)
+        affine(pack(bits)[0], W, b, hidden)
+        np.maximum(hidden, 0, out=hidden)
+        return bits, hidden, hidden @ V.T + c
+
+    def predict(self, inputs):
+        inputs = fitting(self, inputs)
+        starts = range(0, max(1, len(inputs)), 500)  # by so many that their hidden layer stays in the cache
+        return np.concatenate([NumpyMLP.predict(self, inputs[start : start + 500]) for start in starts])
+
+
+KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
+
+
+@part
+def bilinear_head(P, labels, v, c, dv, dc):
+    """From P (size, k) to the loss. Adds to the gradients of v and c, and turns P into its own.
+
+    The sum is read off the mean of P, plus (k - 1) / 2, and costs k/2 (it - label)²; f = relu(P) v + c costs
+    1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The weight k makes up for the mean over P: each
+    row of W feels the whole error.
+    """
+    size, k = P.shape
+    loss = 0.0
+    for i in range(size):
+        sum_error, f_error = 0.0, 0.0
+        if labels[i, 0] >= 0:
+            sum_error = (k - 1) / 2 - labels[i, 0]
+            for j in range(k):
+                sum_error += P[i, j] / k
+        if labels[i, 1] >= 0:
+            f_error = c[0] - (2 * labels[i, 1] - 1)
+            for j in range(k):
+                f_error += v[j] * (0.0 if P[i, j] <= 0 else P[i, j])  # so written, NaN goes through
+        loss += (k * sum_error**2 + f_error**2) / 2
+        dc[0] += f_error / size
+        for j in range(k):
+            dP = sum_error
+            if P[i, j] > KINK:
+                dv[j] += f_error * P[i, j] / size
+                dP += f_error * v[j]
+            P[i, j] = dP / size
+    return loss / size
+
+
+@part
+def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
+    """Add to the gradients of one batch, zeros, and return the loss. W and dW come as (n + 1, k)."""
+    n = len(W) - 1
+    rows, columns = pack(bits)
+    P = np.empty((len(bits), len(v)), W.dtype)
+    affine(rows, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
+    loss = bilinear_head(P, labels, v, c, dv, dc)
+    affine(columns, P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k)
+    for i in range(len(P)):
+        for j in range(len(v)):
+            dW[n, j] += P[i, j]
+    return loss
+
+
+@kernel
+def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c, dW, dv, dc):
+    """Plain stochastic gradient descent over all batches; return the loss summed over examples."""
+    total = 0.0
+    for start in range(0, len(bits), batch):
+        x, y = bits[start : start + batch], labels[start : start + batch]
+        for i in range(len(gradient)):
+            gradient[i] = 0
+        total += len(x) * bilinear_batch(x, y, W, v, c, dW, dv, dc)
+        for j in range(len(v)):
+            dv[j] *= ratio
+        dc[0] *= ratio
+        for i in range(len(weights)):
+            weights[i] -= lr * gradient[i]
+    return total
+
+
+@dataclass
+class Bilinear(Network):
+    """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
+
+    A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the start
+    W reads no bit and v = 0, so that the gradient of the parity loss, averaged over all inputs, is exactly 0.
+    Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere, P_j = sum - j, and parity is a
+    linear function of the k hinges relu(P_j).
+
+    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent. `spread` is the
+    standard deviation of normal noise added to the start, which the paper's reviewers found strong.
+    """
+
+    spread: float = 0.0
+    name = "bilinear"
+
+    def __post_init__(self):
+        self.spread = number("spread", self.spread, 0)
+
+    @staticmethod
+    def rates(n, k, batch):
+        """Return W's learning rate, and the ratio of v's and c's to it.
+
+        The noise of batches grows like lr n / batch: the rate keeps that below a bound, at any n. The
+        ratio is 5, and less for k > 5, since the squared length of all hinges together grows like k³.
+        """
+        return 0.02 * min(1, 1.5 * batch / n), min(5, 5 * (5 / k) ** 3)
+
+    def init(self, problem, rng, dtype=np.float32):
+        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, and add the noise, if any."""
+        if tuple(problem.tasks) != ("sum", "parity"):
+            raise ValueError("network bilinear knows the tasks sum and parity only")
+        n, k = problem.sample(rng, 1)[0].shape[1], problem.classes[0] - 1
+        self.n, self.classes = n, problem.classes
+        W = np.zeros((k, n + 1), dtype, order="F")  # all weights of a bit side by side, as affine takes them
+        W[:, n] = k / 2 - np.arange(k)
+        v = np.zeros(k, dtype)
+        if self.spread:
+            W += self.spread * rng.standard_normal(W.shape)
+            v += self.spread * rng.standard_normal(k)
+        self.params = Params({"W": W, "v": v, "c": np.zeros(1, dtype)})
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the mean over examples of the carried labels' losses, see bilinear_head, and its gradients."""
+        bits, labels = fitting(self, inputs, labels)
+        gradients = self.params.zeros()
+        (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
+        return bilinear_batch(bits, labels, W.T, v, c, dW.T, dv, dc), gradients
+
+    def descend(self, inputs, labels, batch, lr=None):
+        """Train on the examples once, `batch` at a time; return the loss summed over them. lr None: see rates."""
+        bits, labels = fitting(self, inputs, labels)
+        batch = number("batch", batch, 1, whole=True)
+        rate, ratio = self.rates(self.n, len(self.params["v"]), batch)
+        lr, gradients = number("lr", rate if lr is None else lr, 0, 1e38), self.params.zeros()
+        (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
+        flat = self.params.flat, gradients.flat
+        return bilinear_descend(bits, labels, batch, lr, ratio, *flat, W.T, v, c, dW.T, dv, dc)
+
+    def predict(self, inputs):
+        """Answer both tasks: (size, n) -> int64 (size, 2)."""
+        bits = fitting(self, inputs)
+        (W, v, c), n = self.params.values(), self.n
+        P = np.empty((len(bits), len(v)), v.dtype)  # (size, n) -> (size, k)
+        affine(pack(bits)[0], W.T[:n], W.T[n], P)
+        sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
+        return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
+
+
+# --------------------------------------------------------------------------------------------------
+# 3. Further problems
+#
+# An example of Lego or Code is a sequence: inputs are integers (size, length, fields). Such a problem has
+# beside the three things of part 1
+#   fields          how many values each number of a position can have
+#   places(inputs)  the position at which each task is to be answered, integers (size, tasks)
+
+
+@dataclass
+class Digits:
+    """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
+
+    The pictures come with scikit-learn, 8 x 8 points, here black or white, 157 of each digit; every third
+    is shown by sample_held_out alone. An example is n pictures, 64 bits each.
+
+    Raises ValueError where scikit-learn is missing, and unless n >= k >= 1.
+    """
+
+    n: int = 16
+    k: int = 5
+    seed: int = 0
+    name = "digits"
+
+    def __post_init__(self):
+        self.hidden = ParitySum(self.n, self.k, self.seed)  # draws the bits that the pictures show
+        self.support, self.tasks, self.classes = self.hidden.support, self.hidden.tasks, self.hidden.classes
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError:
+            raise ValueError("problem digits needs scikit-learn: pip install scikit-learn") from None
+        points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
+        points = (points > 7).astype(np.uint8)
+        pictures = [np.unique(points[digits == digit], axis=0) for digit in (0, 1)]  # each once
+        count = min(map(len, pictures))
+        pictures = np.stack([some[:count] for some in pictures])  # (2, count, 64)
+        new = np.arange(count) % 3 == 2
+        self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
+
+    def sample(self, rng, size):
+        """Draw examples: bits, uint8 (size, 64 n), and labels, int64 (size, 2)."""
+        return self._illustrate(self.pictures, rng, *self.hidden.sample(rng, size))
+
+    def sample_held_out(self, rng, size):
+        """Draw examples of pictures that sample never shows."""
+        return self._illustrate(self.new_pictures, rng, *self.hidden.sample(rng, size))
+
+    def _illustrate(self, pictures, rng, bits, labels):
+        which = rng.integers(0, pictures.shape[1], bits.shape)
+        return pictures[bits, which].reshape(len(bits), -1), labels  # (size, n, 64) -> (size, 64 n)
+
+    def show(self, bits):
+        """Write one example, (64 n,), as pictures, eight side by side."""
+        rows = bits.reshape(-1, 8, 8).transpose(1, 0, 2)  # (n, row, column) -> (row, n, column)
+        bands = [rows[:, first : first + 8] for first in range(0, self.n, 8)]
+        lines = [["|".join("".join(" #"[ink] for ink in part) for part in row) for row in band] for band in bands]
+        return "\n\n".join("\n".join(band) for band in lines)
+
+
+@dataclass
+class Lego:
+    """A chain of k variables, each plus or minus the one before, told in random order (Zhang et al. 2022).
+
+    "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th variable, and so
+    for t hops of reasoning; label 0 stands for -1, label 1 for +1. So many `others` form shorter chains, told
+    in between, and nobody asks for them: without them the last value would be the product of all signs,
+    whatever their order. The chain asked for is the longest.
+
+    An example is one position for each clause, int64 (k + others, 3): the variable assigned, the sign (0 for
+    minus), and what it is assigned, k + others standing for the constant.
+    Raises ValueError unless k >= 1, or 2 if there are others, and k + others <= 26.
+    """
+
+    k: int = 5
+    others: int = 3
+    name = "lego"
+
+    def __post_init__(self):
+        self.k = number("k", self.k, 1, 26, whole=True)
+        self.others = number("others", self.others, 0, 26 - self.k if self.k > 1 else 0, whole=True)
+        self.length = self.k + self.others  # also the number of the constant
+        self.tasks = tuple(f"hop {t + 1}" for t in range(self.k))
+        self.classes = (2,) * self.k
+        self.fields = (self.length, 2, self.length + 1)
+
+    def sample(self, rng, size):
+        """Draw examples: inputs, int64 (size, k + others, 3), and labels, int64 (size, k)."""
+        every = np.tile(np.arange(self.length), (size, 1))
+        names, signs = rng.permuted(every, axis=1), rng.integers(0, 2, every.shape)
+        sources = np.roll(names, 1, axis=1)  # along the chains, each is assigned the one before
+        sources[:, 0] = self.length
+        if self.others:
+            sources[:, self.k :: self.k - 1] = self.length  # where another chain begins, of k - 1 at most
+        clauses = np.stack([names, signs, sources], axis=2)  # (size, length) -> (size, length, 3)
+        order = rng.permuted(every, axis=1)
+        minuses = np.cumsum(1 - signs[:, : self.k], axis=1)  # so far along the chain
+        return np.take_along_axis(clauses, order[:, :, None], axis=1), 1 - minuses % 2
+
+    def places(self, inputs):
+        """The position that assigns the variable each task asks for: (size, length, 3) -> (size, k)."""
+        size, length, _ = inputs.shape
+        constant = np.full((size, 1), length)
+        assigned_at = np.hstack([inputs[:, :, 0].argsort(axis=1), constant])  # by name
+        source_at = np.hstack([np.take_along_axis(assigned_at, inputs[:, :, 2], axis=1), constant])
+        back = [np.tile(np.arange(length), (size, 1))]  # where each position comes from, 0, 1 ... hops ago
+        for _ in range(self.k - 1):
+            back.append(np.take_along_axis(source_at, back[-1], axis=1))
+        end = (back[-1] < length).argmax(axis=1)  # the only one that is not back at the constant yet
+        return np.stack([places[np.arange(size), end] for places in reversed(back)], axis=1)
+
+    def show(self, example):
+        """Write one example, (k + others, 3), as a sentence."""
+        letters = "abcdefghijklmnopqrstuvwxyz"[: self.length] + "1"
+        return "; ".join(f"{letters[a]} = {'-+'[sign]}{letters[b]}" for a, sign, b in example)
+
+
+@dataclass
+class Code:
+    """A program of k lines, each computing modulo a number with what the lines before it assigned.
+
+    "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
+    before and a constant, in either order, the first line two constants. Names are assigned again.
+
+    An example is one position for each line, int64 (k, 5): the line's number, the name assigned, the
+    operator, and the two operands, k + i standing for the constant i. Raises ValueError unless
+    1 <= k <= 26 and 2 <= modulus <= 100.
+    """
+
+    k: int = 4
+    modulus: int = 5
+    name = "code"
+
+    def __post_init__(self):
+        self.k = number("k", self.k, 1, 26, whole=True)
+        self.modulus = number("modulus", self.modulus, 2, 100, whole=True)
+        self.tasks = tuple(f"line {t + 1}" for t in range(self.k))
+        self.classes = (self.modulus,) * self.k
+        self.fields = (self.k, self.k, 3, self.k + self.modulus, self.k + self.modulus)
+
+    def sample(self, rng, size):
+        """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
+        every, k, m = np.arange(size), self.k, self.modulus
+        names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
+        # first constants throughout, and none is 0 in a product: that would give the value away
+        smallest = np.where(operators == 2, 1, 0)[:, :, None]
+        operands = k + rng.integers(smallest, m, (size, k, 2))
+        values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
+        values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
+        for line in range(k):
+            if line > 0:
+                name = names[every, rng.integers(0, line, size)]
+                operands[every, line, rng.integers(0, 2, size)] = name
+            left, right = values[every, operands[:, line, 0]], values[every, operands[:, line, 1]]
+            results = np.stack([left + right, left - right, left * right]) % m  # (3, size)
+            labels[:, line] = results[operators[:, line], every]
+            values[every, names[:, line]] = labels[:, line]
+        lines = np.tile(np.arange(k), (size, 1))
+        return np.dstack([lines, names, operators, operands]), labels
+
+    def places(self, inputs):
+        """The position that each task asks about, its line: (size, k, 5) -> (size, k)."""
+        return inputs[:, :, 0]
+
+    def show(self, example):
+        """Write one example, (k, 5), as a Python program."""
+        words = [*"abcdefghijklmnopqrstuvwxyz"[: self.k], *map(str, range(self.modulus))]
+        lines = []
+        for _, name, operator, left, right in example:
+            lines.append(f"{words[name]} = ({words[left]} {'+-*'[operator]} {words[right]}) % {self.modulus}")
+        return "\n".join(lines)
+
+
+@dataclass
+class Explicit:
+    """Another problem's tasks, answered one after the other, each in a pass that reads the answers before.
+
+    This is chain of thought (Wei et al. 2022), teacher-forced: in training a pass reads the true answers,
+    afterwards those that the network wrote itself. The inputs have room for them: a bit for each possible
+    answer of each helper or, in a sequence, one more field in the position that the task asks about.
+    What is not answered yet leaves its bits or its field 0. To a network it is a problem like any other.
+    """
+
+    problem: object
+    name = "explicit"
+
+    def __post_init__(self):
+        if isinstance(self.problem, Explicit):
+            self.problem = self.problem.problem
+        self.tasks, self.classes = self.problem.tasks, tuple(self.problem.classes)
+        if hasattr(self.problem, "fields"):
+            self.fields = (*self.problem.fields, 1 + max(self.classes))
+
+    def write(self, inputs, answers):
+        """Return wider inputs, with the answers (size, tasks) in them, -1 where not given."""
+        if hasattr(self, "fields"):
+            written = np.zeros(inputs.shape[:2], np.int64)
+            np.put_along_axis(written, self.problem.places(inputs), answers + 1, axis=1)
+            return np.dstack([inputs, written])  # (size, length, fields) -> (size, length, fields + 1)
+        written = [answers[:, [t]] == np.arange(count) for t, count in enumerate(self.classes[:-1])]
+        return np.hstack([inputs, *written])  # (size, n) -> (size, n + all answers of the helpers)
+
+    def sample(self, rng, size):
+        """Draw examples, a row for each pass: inputs (size tasks, ...), and labels (size tasks, tasks)."""
+        inputs, labels = self.problem.sample(rng, size)
+        rows, carried = [], []
+        for t in range(len(self.tasks)):
+            before, asked = np.full_like(labels, -1), np.full_like(labels, -1)
+            before[:, :t], asked[:, t] = labels[:, :t], labels[:, t]
+            rows.append(self.write(inputs, before))
+            carried.append(asked)
+        rows, carried = np.stack(rows, axis=1), np.stack(carried, axis=1)  # -> (size, tasks, ...)
+        return rows.reshape(-1, *rows.shape[2:]), carried.reshape(-1, len(self.tasks))
+
+    def sample_held_out(self, rng, size):
+        """Draw examples as the problem does, with nothing written in them."""
+        return getattr(self.problem, "sample_held_out", self.problem.sample)(rng, size)
+
+    def ask(self, network, inputs):
+        """Answer every task of the problem's own inputs in turn: int64 (size, tasks)."""
+        answers = np.full((len(inputs), len(self.tasks)), -1)
+        for t in range(len(self.tasks)):
+            answers[:, t] = network.predict(self.write(inputs, answers))[:, t]
         return answers
 
+    def places(self, inputs):
+        """The position that each task asks about, in a sequence."""
+        return self.problem.places(inputs[:, :, :-1])
 
-# The transformer, for problems whose examples are sequences. Its activations are columns, one for each
-# position of each example, (width, positions); as (width, length, size) the examples lie side by side,
-# and what is done to one is done to all in the innermost loop.
+
+# --------------------------------------------------------------------------------------------------
+# 4. The transformer, for all problems
+#
+# Its activations are columns, one for each position of each example, (width, positions); as
+# (width, length, size) the examples lie side by side, and what is done to one is done to all in the
+# innermost loop.
 
 
 @kernel
@@ -866,11 +972,11 @@ def norm_backward(dy, x, scale, gain, dgain):
 
 
 @kernel
-def attention_forward(qkv, heads):
-    """Let every position look at all: softmax(qᵀ k / sqrt(d)) v, each head on its d rows by itself.
+def attention_forward(qkv, heads, causal):
+    """Let every position look at all, or at earlier ones and itself: softmax(qᵀ k / sqrt(d)) v in each head.
 
-    qkv (3 width, length, size) is queries, keys and values on top of each other. Returns what was
-    seen, (width, length, size), and the attention, (heads, length, length, size).
+    qkv (3 width, length, size) is queries, keys and values on top of each other; a head has d rows of each.
+    Returns what was seen, (width, length, size), and the attention, (heads, length, length, size).
     """
     width, length, size = len(qkv) // 3, qkv.shape[1], qkv.shape[2]
     d = width // heads
@@ -879,20 +985,21 @@ def attention_forward(qkv, heads):
     scale = qkv.dtype.type(1 / math.sqrt(d))
     for head in range(heads):
         for a in range(length):
-            for b in range(length):
+            reach = a + 1 if causal else length
+            for b in range(reach):
                 for h in range(head * d, head * d + d):
                     for i in range(size):
                         attention[head, a, b, i] += qkv[h, a, i] * qkv[width + h, b, i]
             for i in range(size):
                 largest, total = attention[head, a, 0, i], qkv.dtype.type(0)
-                for b in range(length):
+                for b in range(reach):
                     largest = max(largest, attention[head, a, b, i])
-                for b in range(length):
+                for b in range(reach):
                     attention[head, a, b, i] = math.exp(scale * (attention[head, a, b, i] - largest))
                     total += attention[head, a, b, i]
-                for b in range(length):
+                for b in range(reach):
                     attention[head, a, b, i] /= total
-            for b in range(length):
+            for b in range(reach):
                 for h in range(head * d, head * d + d):
                     for i in range(size):
                         seen[h, a, i] += attention[head, a, b, i] * qkv[2 * width + h, b, i]
@@ -900,7 +1007,7 @@ def attention_forward(qkv, heads):
 
 
 @kernel
-def attention_backward(dseen, qkv, attention):
+def attention_backward(dseen, qkv, attention, causal):
     """Return the gradient of qkv."""
     heads, length, _, size = attention.shape
     width = len(qkv) // 3
@@ -909,8 +1016,9 @@ def attention_backward(dseen, qkv, attention):
     scale = qkv.dtype.type(1 / math.sqrt(d))
     for head in range(heads):
         for a in range(length):
+            reach = a + 1 if causal else length
             mean = np.zeros(size, qkv.dtype)  # softmax's backward: attention (dscore - mean of dscore)
-            for b in range(length):
+            for b in range(reach):
                 for i in range(size):
                     dscore[b, i] = 0
                 for h in range(head * d, head * d + d):
@@ -919,7 +1027,7 @@ def attention_backward(dseen, qkv, attention):
                         dqkv[2 * width + h, b, i] += dseen[h, a, i] * attention[head, a, b, i]
                 for i in range(size):
                     mean[i] += attention[head, a, b, i] * dscore[b, i]
-            for b in range(length):
+            for b in range(reach):
                 for i in range(size):
                     dscore[b, i] = attention[head, a, b, i] * (dscore[b, i] - mean[i]) * scale
                 for h in range(head * d, head * d + d):
@@ -929,72 +1037,87 @@ def attention_backward(dseen, qkv, attention):
     return dqkv
 
 
+@dataclass
 class Transformer(Network):
-    """Pre-norm blocks with bidirectional attention (Vaswani et al. 2017), trained from scratch.
+    """Pre-norm blocks with attention (Vaswani et al. 2017), trained from scratch by Adam.
 
-    A position's embedding is the sum of its fields' embeddings. Each task is answered at the position
-    that the problem names for it, by one head for all tasks.
+    A position's embedding is the sum of its fields' embeddings. Each task is answered at the position that
+    the problem names for it, by one head for all tasks. Bits become a sequence too: a position for each of
+    them, (place, bit), and then one for each task, its question, where it is answered. `causal`: a position
+    sees itself and earlier ones only, as in a language model.
 
-    params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A
-    (3 width, width) for queries, keys and values, O (width, width), and two layers with relu between
-    them, U (2 width, width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H
-    (classes, width) and c (classes,). Matrices start normal, with standard deviation 1 / sqrt(fields)
-    for E, 1 / (2 sqrt(inputs)) for the others; gains at 1, biases at 0. Learns by Adam.
-
+    params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A (3 width,
+    width) for queries, keys and values, O (width, width), and two layers with relu between them, U (2 width,
+    width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H (answers, width) and
+    c (answers,). Matrices start normal, with standard deviation 1 / sqrt(fields) for E, 1 / (2 sqrt(inputs))
+    for the others; gains at 1, biases at 0.
     Raises ValueError unless all sizes are at least 1 and width is a multiple of heads.
     """
 
-    def __init__(self, width=32, layers=3, heads=2):
-        self.width = number("width", width, 1, whole=True)
-        self.layers = number("layers", layers, 1, whole=True)
-        self.heads = number("heads", heads, 1, whole=True)
+    width: int = 32
+    layers: int = 3
+    heads: int = 2
+    causal: bool = False
+    name = "transformer"
+
+    def __post_init__(self):
+        self.width = number("width", self.width, 1, 10_000, whole=True)
+        self.layers = number("layers", self.layers, 1, 1_000, whole=True)
+        self.heads = number("heads", self.heads, 1, self.width, whole=True)
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads = {self.heads}, not {self.width}")
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw the starting weights."""
-        if not hasattr(problem, "fields"):
-            raise ValueError("network transformer needs a problem of sequences, lego or code")
-        if len(set(problem.classes)) > 1:
-            raise ValueError("network transformer needs tasks with equally many answers")
-        self.problem, self.classes, w = problem, np.array(problem.classes), self.width
-        shapes = {"E": (w, sum(problem.fields))}
+        """Draw the starting weights. Raises ValueError for more than 500 bits."""
+        inputs, _ = problem.sample(rng, 1)
+        self.problem, self.classes = problem, problem.classes
+        self.n = inputs.shape[1] if inputs.ndim == 2 else 0
+        if self.n > 500:
+            raise ValueError(f"network transformer takes up to 500 bits, not {self.n}")
+        self.fields = (self.n + len(self.classes), 3) if self.n else problem.fields
+        w, answers = self.width, max(self.classes)
         block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,)}
         block |= {"U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
+        shapes = {"E": (w, sum(self.fields))}
         for layer in range(self.layers):
             shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
-        shapes |= {"g": (w,), "H": (problem.classes[0], w), "c": problem.classes[:1]}
-        self.params = {}
+        shapes |= {"g": (w,), "H": (answers, w), "c": (answers,)}
+        params = {}
         for name, shape in shapes.items():
             start = np.full(shape, 1.0 if name[0] in "gh" else 0.0)
             if len(shape) == 2:
-                deviation = len(problem.fields) ** -0.5 if name == "E" else 0.5 * shape[1] ** -0.5
+                deviation = len(self.fields) ** -0.5 if name == "E" else 0.5 * shape[1] ** -0.5
                 start = deviation * rng.standard_normal(shape)
-            self.params[name] = start.astype(dtype)
-        zeros = Arrays(self.params).zeros
-        self.mean, self.square, self.steps = zeros().flat, zeros().flat, 0
+            params[name] = start.astype(dtype)
+        self.params = Params(params)
+        self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
 
-    def encode(self, inputs):
-        """Write the fields as columns with a 1 for each, (values, length, size); name the places."""
-        fields = self.problem.fields
-        onehot = np.zeros((sum(fields), *inputs.shape[1::-1]), self.params["c"].dtype)
-        for which, first in enumerate(np.cumsum([0, *fields[:-1]])):
-            np.put_along_axis(onehot, inputs[:, :, which].T[None] + first, 1, axis=0)
-        return onehot, self.problem.places(inputs)
+    def tokens(self, inputs):
+        """Return inputs as a sequence, (size, length, fields), and where tasks are read, (size, tasks)."""
+        if self.n == 0:
+            return inputs, self.problem.places(inputs)
+        size, tasks = len(inputs), len(self.classes)
+        values = np.hstack([inputs, np.full((size, tasks), 2)])  # a question's value is neither bit
+        places = np.tile(np.arange(self.n + tasks), (size, 1))
+        return np.dstack([places, values]), places[:, self.n :]
 
-    @staticmethod
-    def _layer(arrays, layer):
-        return (arrays[f"{name}{layer}"] for name in "gAOhUbD")
+    def layer(self, arrays, layer):
+        """Return one layer's arrays, in their order."""
+        return [arrays[f"{name}{layer}"] for name in "gAOhUbD"]
 
-    def forward(self, weights, onehot, places):
-        """Return the logits, (size, tasks classes), and what backward will need of each layer."""
-        _, length, size = onehot.shape
-        x, kept = weights["E"] @ onehot.reshape(len(onehot), -1), []  # -> (width, positions)
+    def forward(self, tokens, places):
+        """Return the logits, (size tasks, answers), and what backward will need."""
+        size, length, _ = tokens.shape
+        onehot = np.zeros((sum(self.fields), length, size), self.params.flat.dtype)
+        for field, first in enumerate(np.cumsum([0, *self.fields[:-1]])):
+            np.put_along_axis(onehot, tokens[:, :, field].T[None] + first, 1, axis=0)
+        onehot = onehot.reshape(len(onehot), -1)  # (values, length, size) -> (values, positions)
+        x, kept = self.params["E"] @ onehot, []  # -> (width, positions)
         for layer in range(self.layers):
-            g, A, O, h, U, b, D = self._layer(weights, layer)
+            g, A, O, h, U, b, D = self.layer(self.params, layer)
             y, scale = norm_forward(x, g)
             qkv = (A @ y).reshape(-1, length, size)  # -> (3 width, length, size)
-            seen, attention = attention_forward(qkv, self.heads)
+            seen, attention = attention_forward(qkv, self.heads, self.causal)
             seen = seen.reshape(x.shape)
             z = x + O @ seen
             y2, scale2 = norm_forward(z, h)
@@ -1003,631 +1126,539 @@ class Transformer(Network):
             x = z + D @ hidden
         read = (places * size + np.arange(size)[:, None]).ravel()  # columns, by example and task
         last = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
-        y, scale = norm_forward(last, weights["g"])
-        logits = (weights["H"] @ y + weights["c"][:, None]).T  # -> (size tasks, classes)
-        return logits.reshape(size, -1), (kept, last, y, scale, read)
+        y, scale = norm_forward(last, self.params["g"])
+        logits = (self.params["H"] @ y + self.params["c"][:, None]).T  # -> (size tasks, answers)
+        return logits, (onehot, kept, last, y, scale, read)
 
-    def backward(self, weights, gradients, onehot, dlogits, state):
+    def backward(self, dlogits, state, gradients):
         """Write the gradients, going back through forward's lines."""
-        kept, last, y, scale, read = state
-        _, length, size = onehot.shape
-        dlogits = dlogits.reshape(len(read), -1).T
-        gradients["H"][:], gradients["c"][:] = dlogits @ y.T, dlogits.sum(axis=1)
-        dx = np.zeros((self.width, length * size), last.dtype)
-        dx[:, read] = norm_backward(weights["H"].T @ dlogits, last, scale, weights["g"], gradients["g"])
+        onehot, kept, last, y, scale, read = state
+        gradients["H"][:], gradients["c"][:] = (y @ dlogits).T, dlogits.sum(axis=0)
+        dx = np.zeros((self.width, onehot.shape[1]), last.dtype)
+        dy = np.ascontiguousarray(self.params["H"].T @ dlogits.T)  # -> (width, size tasks)
+        dx[:, read] = norm_backward(dy, last, scale, self.params["g"], gradients["g"])
         for layer in reversed(range(self.layers)):
-            g, A, O, h, U, b, D = self._layer(weights, layer)
-            dg, dA, dO, dh, dU, db, dD = self._layer(gradients, layer)
+            g, A, O, h, U, b, D = self.layer(self.params, layer)
+            dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
             dD[:] = dx @ hidden.T
             dhidden = (D.T @ dx) * (hidden > 0)
             dU[:], db[:] = dhidden @ y2.T, dhidden.sum(axis=1)
             dx += norm_backward(U.T @ dhidden, z, scale2, h, dh)
             dO[:] = dx @ seen.T
-            dqkv = attention_backward((O.T @ dx).reshape(-1, length, size), qkv, attention)
-            dqkv = dqkv.reshape(len(A), -1)
+            dseen = (O.T @ dx).reshape(qkv[: self.width].shape)  # -> (width, length, size)
+            dqkv = attention_backward(dseen, qkv, attention, self.causal).reshape(len(A), -1)
             dA[:] = dqkv @ y.T
             dx += norm_backward(A.T @ dqkv, x, scale, g, dg)
-        gradients["E"][:] = dx @ onehot.reshape(len(onehot), -1).T
+        gradients["E"][:] = dx @ onehot.T
 
-    def _gradients(self, weights, gradients, encoded, labels):
-        logits, state = self.forward(weights, *encoded)
-        loss = cross_entropy(logits, labels, self.classes)  # which turns logits into its gradient
-        self.backward(weights, gradients, encoded[0], logits, state)
-        return loss
+    def batch(self, tokens, places, labels, gradients):
+        """Write the gradients of one batch, and return the loss."""
+        logits, state = self.forward(tokens, places)
+        tasks, one_column = labels.shape[1], labels.reshape(-1, 1)  # (size, tasks) -> (size tasks, 1)
+        loss, dlogits = cross_entropy(logits, one_column, [logits.shape[1]])  # of rows, tasks for each example
+        self.backward(tasks * dlogits, state, gradients)
+        return tasks * loss
 
-    def _descend(self, weights, gradients, encoded, labels, batch, passes, lr):
-        onehot, places = encoded
-        total, lr, batch = 0.0, 0.002 if lr is None else lr, passes * batch
+    def loss_and_gradients(self, inputs, labels):
+        """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
+        inputs, labels = fitting(self, inputs, labels)
+        gradients = self.params.zeros()
+        return self.batch(*self.tokens(inputs), labels, gradients), gradients
+
+    def descend(self, inputs, labels, batch, lr=None):
+        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
+        inputs, labels = fitting(self, inputs, labels)
+        (tokens, places), gradients, total = self.tokens(inputs), self.params.zeros(), 0.0
         for start in range(0, len(labels), batch):
-            x = np.ascontiguousarray(onehot[:, :, start : start + batch]), places[start : start + batch]
-            y = labels[start : start + batch]
-            total += len(y) * self._gradients(weights, gradients, x, y)
+            rows = slice(start, start + batch)
+            total += len(labels[rows]) * self.batch(tokens[rows], places[rows], labels[rows], gradients)
             self.steps += 1
-            adam(weights.flat, gradients.flat, self.mean, self.square, self.steps, lr)
+            adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
         return total
 
-    def _answer(self, inputs):
-        answers = np.zeros((len(inputs), len(self.classes)), np.int64)
-        for start in range(0, len(inputs), 500):
-            logits, _ = self.forward(self.params, *self.encode(inputs[start : start + 500]))
-            logits = logits.reshape(len(logits), len(self.classes), -1)  # -> (500, tasks, classes)
-            answers[start : start + 500] = logits.argmax(axis=2)
+    def predict(self, inputs):
+        """Answer every task: int64 (size, tasks)."""
+        tokens, places = self.tokens(fitting(self, inputs))
+        answers = np.zeros(places.shape, np.int64)
+        for start in range(0, len(tokens), 100):  # by so many that they stay in the cache
+            rows = slice(start, start + 100)
+            logits, _ = self.forward(tokens[rows], places[rows])
+            answers[rows] = logits.argmax(axis=1).reshape(-1, places.shape[1])  # (size tasks,) -> (size, tasks)
         return answers
 
 
 # --------------------------------------------------------------------------------------------------
-# 4. Training: one loop for every problem and network
+# 5. Theory
 
 
-class Diverged(ValueError):
-    """The loss is not a finite number any more."""
+def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None, v=0.0):
+    """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
 
+    On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is w_j (2s - k) + b_j,
+    with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the average. Its noise sends the
+    weights u_j on the other bits on a random walk, which adds to P normal z with covariance M, M_jl = u_j · u_l;
+    for large n this is exact too (the order parameters of Saad and Solla 1995).
 
-@dataclass
-class Run:
-    """What came of one training.
-
-    solved_at  examples seen when the target's accuracy was first 99 % or more, or None
-    examples   examples seen in all
-    seconds    wall time, evaluations included
-    network    the network, as trained
-    history    one dict per evaluation: examples and seconds so far; loss, the mean over the training
-               examples since the evaluation before; accuracy, {task: share answered right}, of
-               10,000 held-out examples where it decides, at the end and when the target may be
-               solved, else of their first 2,000
+    batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None is
+    Bilinear's own; v is where v starts. Returns arrays over the steps, the start included: w, b, v (steps + 1, k),
+    c (steps + 1,), M (steps + 1, k, k), and sum and parity, the shares answered right.
+    Raises ValueError for a supervision other than target, multi-task and multi-label.
     """
-
-    solved_at: int | None = None
-    examples: int = 0
-    seconds: float = 0.0
-    network: object = None
-    history: list = field(default_factory=list)
-
-
-def train(
-    problem,
-    network,
-    supervision="multi-task",
-    p=0.2,
-    examples=1_000_000,
-    batch=64,
-    seed=0,
-    stop_when_solved=True,
-    lr=None,
-    every=None,
-    dtype=np.float32,
-    report=None,
-):
-    """Train the network from scratch, on fresh examples all the way, and return the Run.
-
-    It is evaluated after `every` examples or, if None, 6,400, later when their number has grown by a
-    sixteenth. The seed decides the start, the examples, the labels they carry and the held-out
-    examples, each independently of the others. lr None is the network's own. report(run) is called
-    after every evaluation.
-
-    Raises ValueError for a setting out of range, and Diverged, which is a ValueError, when the loss
-    becomes infinite or NaN.
-    """
-    examples = number("examples", examples, 1, whole=True)
-    batch = number("batch", batch, 1, whole=True)
-    every = None if every is None else number("every", every, 1, whole=True)
-    lr = None if lr is None else number("lr", lr, 0)
-    seeds = np.random.SeedSequence(number("seed", seed, 0, whole=True)).spawn(4)
-    start, data, choice, held_out = map(np.random.default_rng, seeds)
-    if supervision == "explicit" and not isinstance(problem, Explicit):
-        problem = Explicit(problem)
-    network.init(problem, start, dtype)
-    test_inputs, test_labels = getattr(problem, "sample_held_out", problem.sample)(held_out, 10_000)
-    run, began = Run(network=network), time.perf_counter()
-    while run.examples < examples and not (run.solved_at and stop_when_solved):
-        batches = -(-(every or max(6_400, run.examples // 16)) // batch)
-        goal = min(examples, run.examples + batches * batch)
-        loss, before = 0.0, run.examples
-        while run.examples < goal:
-            # drawn for 100 steps at once: to draw each batch by itself costs as much as to train on it
-            inputs, labels = problem.sample(data, min(100 * batch, goal - run.examples))
-            labels = supervise(labels, choice, supervision, p)
-            loss += network.descend(inputs, labels, batch, lr)
-            run.examples += len(inputs)
-        if not all(np.isfinite(array).all() for array in (loss, *network.params.values())):
-            seen = f"{run.examples:,} examples"
-            raise Diverged(f"the loss is not finite any more after {seen}: try a smaller lr")
-        for size in (2_000, 10_000):  # a first look will do unless it may be solved, or it is the end
-            right = (network.predict(test_inputs[:size]) == test_labels[:size]).mean(axis=0)
-            if (right[-1] < 0.98 or run.solved_at) and run.examples < examples:
-                break
-        run.seconds = time.perf_counter() - began
-        if right[-1] >= 0.99 and run.solved_at is None:
-            run.solved_at = run.examples
-        accuracy = dict(zip(problem.tasks, right.tolist()))
-        record = {"examples": run.examples, "seconds": run.seconds}
-        run.history.append(record | {"loss": loss / (run.examples - before), "accuracy": accuracy})
-        if report:
-            report(run)
-    return run
-
-
-# --------------------------------------------------------------------------------------------------
-# 5. Theory: exact, without sampling
-
-
-def recursion(k=5, weights=(0.2, 0.8), steps=4_000, lr=0.02, ratio=None, v=0.0):
-    """Follow Bilinear down the exact gradient over all 2ⁿ inputs, for any n, in k + 1 cases.
-
-    From its start every row of W stays equal on the support, w_j, and 0 elsewhere: the expectation
-    of a bit times a function of the sum is the same for all hidden bits, and 0 for the others. So
-    P_j = w_j (2s - k) + b_j depends on the sum s only, which is binomial.
-
-    weights are those of the two losses, of sum and parity: (p, 1 - p) for multi-task, (1, 1) for
-    multi-label, (0, 1) for target. lr and ratio (if None, that one) are Bilinear.rates; v is where v
-    starts.
-
-    Returns arrays over the steps, the start included: w, b and v (steps + 1, k), c (steps + 1,), and
-    the shares answered right, sum and parity (steps + 1,).
-    """
-    ratio = Bilinear.rates(k, k, 64)[1] if ratio is None else ratio
-    sums = np.arange(k + 1)
-    share = np.array([math.comb(k, s) / 2**k for s in sums])  # of the inputs that have this sum
-    ones, odd = 2 * sums - k, sums % 2
-    w, b, v, c = np.zeros(k), k / 2 - np.arange(k), np.full(k, float(v)), 0.0
-    curves = {name: [] for name in ("w", "b", "v", "c", "sum", "parity")}
+    kinds = {  # of examples: (their share, do they carry the sum, do they carry the parity)
+        "target": [(1, 0, 1)],
+        "multi-task": [(p, 1, 0), (1 - p, 0, 1)],
+        "multi-label": [(1, 1, 1)],
+    }
+    if supervision not in kinds:
+        raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
+    batch = math.inf if batch is None else batch
+    rate, ratio = Bilinear.rates(n, k, batch)
+    lr = rate if lr is None else lr
+    half = np.random.default_rng(0).standard_normal((k, 128))
+    half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # now its covariance is exactly 1
+    normal = np.hstack([half, -half])  # (k, 256), and its mean 0
+    s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
+    share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are such a case
+    ones, target = 2 * s - k, 2 * (s % 2) - 1  # sum of the hidden ±1; the parity as ±1
+    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.full(k, float(v)), 0.0, np.zeros((k, k))
+    curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
     for _ in range(steps + 1):
-        P = w * ones[:, None] + b  # (k + 1, k)
+        # forward, as in Bilinear
+        values, Q = np.linalg.eigh(M)
+        root = Q * np.sqrt(np.maximum(values, 0)) @ Q.T  # root @ root = M
+        z = np.tile(root @ normal, k + 1)  # (k, 256) -> (k, cases)
+        P = np.outer(w, ones) + b[:, None] + z
         hinges = np.maximum(P, 0)
-        answer, f = P.mean(axis=1) + (k - 1) / 2, hinges @ v + c  # (k + 1,)
-        right = share @ (np.clip(np.rint(answer), 0, k) == sums), share @ ((f > KINK) == odd)
-        for curve, value in zip(curves.values(), (w, b, v, c, *right)):
+        sums, f = P.mean(axis=0) + (k - 1) / 2, v @ hinges + c  # (k, cases) -> (cases,)
+        right = share @ (np.clip(np.rint(sums), 0, k) == s), share @ ((f > KINK) == (target > 0))
+        for curve, value in zip(curves.values(), (w, b, v, c, M, *right)):
             curve.append(value)
-        sum_error = weights[0] * share * (answer - sums)
-        f_error = weights[1] * share * (f - (2 * odd - 1))
-        dP = sum_error[:, None] + f_error[:, None] * v * (P > KINK)
-        w, b = w - lr * (ones / k) @ dP, b - lr * dP.sum(axis=0)
-        v, c = v - ratio * lr * f_error @ hinges, c - ratio * lr * f_error.sum()
+        # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
+        by_sum, by_parity = sums - s, (f - target) * v[:, None] * (P > KINK)
+        dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
+        for part, has_sum, has_parity in kinds[supervision]:
+            delta = has_sum * by_sum + has_parity * by_parity  # (k, cases)
+            dP += part * share * delta
+            df += part * share * has_parity * (f - target)
+            noise += part * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
+        # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch
+        drift = dP @ z.T  # E[δ zᵀ]
+        w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
+        v, c = v - ratio * lr * hinges @ df, c - ratio * lr * df.sum()
+        M = M - lr * (drift + drift.T) + lr**2 * (n - 1) / batch * noise
     return {name: np.array(curve) for name, curve in curves.items()}
 
 
 def signal(problem, network, task):
     """Length of the exact gradient of one task's loss, averaged over all 2ⁿ inputs: (whole, telling).
 
-    Most of the whole is about how often each answer occurs. Telling is what it says about the hidden
-    bits: what is left after taking away the gradient for labels that are drawn as often but blindly.
-    For a ParitySum, its network after init in float64; n of at most some 22.
+    The whole mostly says how often each answer occurs. Telling is what it says of the hidden bits: the
+    rest, once the gradient for labels that are drawn as often but blindly is taken away. For a
+    ParitySum, its network after init in float64; n of at most some 22.
     """
 
     def gradient(label):
         total, size = 0.0, 2**problem.n
         for start in range(0, size, 2**12):
-            inputs = np.arange(start, min(start + 2**12, size), dtype=np.uint64)[:, None]
-            labels = np.full((len(inputs), len(problem.tasks)), -1)
-            labels[:, task] = problem.label(inputs)[:, task] if label is None else label
-            _, gradients = network.loss_and_gradients(inputs, labels)
-            total += len(inputs) / size * np.hstack([array.ravel() for array in gradients.values()])
+            numbers = np.arange(start, min(start + 2**12, size), dtype=">u4")
+            bits = np.unpackbits(numbers[:, None].view(np.uint8), axis=1)[:, 32 - problem.n :]
+            labels = np.full((len(bits), len(problem.tasks)), -1)
+            labels[:, task] = problem.label(bits)[:, task] if label is None else label
+            _, gradients = network.loss_and_gradients(bits, labels)
+            total += len(bits) / size * np.hstack([array.ravel() for array in gradients.values()])
         return total
 
-    whole, k, answers = gradient(None), problem.k, problem.classes[task]
-    often = [0.5, 0.5] if answers == 2 else [math.comb(k, s) / 2**k for s in range(k + 1)]
+    whole, k, count = gradient(None), problem.k, problem.classes[task]
+    often = [0.5, 0.5] if count == 2 else [math.comb(k, s) / 2**k for s in range(k + 1)]
     blind = sum(share * gradient(label) for label, share in enumerate(often))
     return np.linalg.norm(whole), np.linalg.norm(whole - blind)
 
 
-def multiplications(network):
-    """Count those of one pass over one example, attention included, were signs multiplied like numbers.
-
-    A transformer's embeddings are looked up, and its last matrix is used once for each task.
-    """
-    problem, matrices = network.problem, [array for array in network.params.values() if array.ndim == 2]
-    if not isinstance(network, Transformer):
-        return sum(matrix.size for matrix in matrices)
-    _, *inner, H = matrices
-    attention = 2 * network.layers * network.width * problem.k  # of one position to all k
-    return problem.k * (sum(matrix.size for matrix in inner) + attention) + len(problem.tasks) * H.size
-
-
 # --------------------------------------------------------------------------------------------------
-# 6. Sweeps: many runs, in parallel, resumable
-#
-# A configuration describes a run: a dict of names and of the arguments of the problem, the network and
-# train, such as {"problem": "parity", "network": "mlp", "p": 0.5, "seed": 3}; what it leaves out has
-# its default. It can be written as JSON, and sent to another computer.
+# 6. Many runs, in parallel and resumable
+
+VERSION = 2  # changes whenever results do, so that stored ones of another version are not taken for these
 
 
-CLASSES = {"parity": ParitySum, "digits": Digits, "lego": Lego, "code": Code}
-CLASSES |= {"bilinear": Bilinear, "mlp": MLP, "transformer": Transformer}
-NETWORKS = {"parity": ("bilinear", "mlp"), "digits": ("mlp",)}  # that fit a problem
-NETWORKS |= {"lego": ("transformer",), "code": ("transformer",)}
+def arguments_of(settings):
+    """Return all arguments of the call train(**settings) that decide its outcome. Raises TypeError for unknown ones."""
+    call = inspect.signature(train).bind(**settings)
+    call.apply_defaults()
+    arguments = {name: value.item() if isinstance(value, np.generic) else value for name, value in call.arguments.items()}
+    arguments["dtype"] = np.dtype(arguments["dtype"]).name
+    del arguments["report"]
+    if arguments["supervision"] != "multi-task":
+        arguments["p"] = 0.0 if arguments["supervision"] == "target" else None  # is not used
+    return arguments
 
 
-def defaults(function, left_out=("dtype", "report")):
-    """Arguments of a function or a class that have a default, and it."""
-    given = inspect.signature(function).parameters.items()
-    return {name: p.default for name, p in given if p.default is not p.empty and name not in left_out}
-
-
-SETTINGS = {"problem", "network", *defaults(train)}.union(*map(defaults, CLASSES.values()))
-
-
-def complete(config):
-    """Return the configuration with all its settings in order. Raises ValueError for unknown ones.
-
-    The budget may be named so, or `examples` as in train. A setting that the problem or the network
-    has no use for is left out, and None stands for the default.
-    """
-    config = {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in config.items()
-        if value is not None
-    }
-    if "budget" in config:
-        config["examples"] = config.pop("budget")
-    if unknown := config.keys() - SETTINGS:
-        names = ", ".join(sorted(SETTINGS))
-        raise ValueError(f"a run has no setting {min(unknown)}; there are {names}")
-    problem = config.get("problem", "parity")
-    if problem not in NETWORKS:
-        raise ValueError(f"problem must be one of {', '.join(NETWORKS)}, not {problem!r}")
-    network = config.get("network", NETWORKS[problem][-1])
-    if network not in NETWORKS[problem]:
-        raise ValueError(f"network {network} does not fit problem {problem}")
-    full = {"problem": problem, "network": network} | defaults(CLASSES[problem])
-    full |= defaults(CLASSES[network]) | ({"layers": 6} if problem == "code" else {}) | defaults(train)
-    full["supervision"] = "multi-task" if problem in ("parity", "digits") else "multi-label"
-    full |= {name: config[name] for name in full if name in config}
-    full["p"] = {"multi-task": number("p", full["p"], 0, 1), "target": 0.0}.get(full["supervision"])
-    return full
-
-
-def build(config):
-    """Return the problem and the network that a configuration describes. Raises ValueError."""
-    config = complete(config)
-    makers = CLASSES[config["problem"]], CLASSES[config["network"]]
-    return tuple(make(**{name: config[name] for name in defaults(make)}) for make in makers)
-
-
-def run_one(config, report=None):
-    """Train what a configuration describes: a Run, or the ValueError or MemoryError instead."""
-    try:
-        full = complete(config)
-        settings = {name: full[name] for name in defaults(train) if full[name] is not None}
-        return train(*build(full), **settings, report=report and (lambda run: report(config, run)))
-    except (ValueError, MemoryError) as error:
-        return error
-
-
-def as_record(config, run):
-    """Describe a run as JSON does: its configuration, with its examples as the budget, and what came."""
-    results = {"budget": config["examples"], "solved": run.solved_at is not None}
-    results |= {name: getattr(run, name) for name in ("solved_at", "examples", "seconds")}
-    results |= {"accuracy": run.history[-1]["accuracy"], "history": run.history}
-    return {"event": "run"} | config | results
+def as_record(settings, run):
+    """Describe a run and what came of it, for a store and for --json; `budget` is train's `examples`."""
+    arguments, record = arguments_of(settings), {"event": "run"}
+    for kind in ("problem", "network"):
+        owner = arguments.pop(kind)
+        record[kind] = getattr(owner, "name", type(owner).__name__)
+        record |= {name: getattr(owner, name) for name in getattr(owner, "__dataclass_fields__", ())}
+    record |= arguments | {"budget": arguments["examples"], "solved": run.solved_at is not None}
+    record |= {"solved_at": run.solved_at, "examples": run.examples, "seconds": run.seconds}
+    return record | {"accuracy": run.history[-1]["accuracy"], "history": run.history}
 
 
 def open_store(path):
-    """Open a store, for us alone: its file, and {configuration as JSON: Run}, what it holds.
-
-    A line that a crash cut off is cut away. Raises OSError if the file cannot be had, and ValueError,
-    with its number, for a line that is none of ours.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(f"{path} is not a file")
+    """Connect to a store, made anew if there is none. Raises OSError if it cannot be had, ValueError if it is none."""
     try:
-        file = open(path, "a+b", buffering=0)
-        with contextlib.suppress(ImportError):  # no such locks on Windows
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OSError(f"{path} is in use by another sweep") from None
-    except OSError as error:
-        raise OSError(f"cannot open {path}: {error.strerror}") from None
-    file.seek(0)
-    runs, start = {}, b'{"event": "run", '
-    *lines, torn = file.read().split(b"\n")
-    if torn[: len(start)] != start[: len(torn)]:
-        lines.append(b"")  # not one of ours that was cut off, and so refused
-    for i, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-            config = complete({name: record[name] for name in record if name in SETTINGS | {"budget"}})
-            results = {name: record[name] for name in ("solved_at", "examples", "seconds", "history")}
-            runs[json.dumps(config)] = Run(**results)
-        except (ValueError, KeyError, TypeError):
-            file.close()
-            message = f"{path}: line {i} is not a run of iis.py; nothing was changed"
-            raise ValueError(message) from None
-    file.truncate(file.tell() - len(torn))
-    return file, runs
+        store = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        if tables and "runs" not in tables:
+            raise ValueError(f"{path} is not a store of iis.py; nothing was changed")
+        store.execute("CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, record TEXT)")
+        return store
+    except sqlite3.Error as error:
+        raise OSError(f"cannot use the store {path}: {error}") from None
 
 
-def append(file, record):
-    """Write a line, on disk when this returns, or nothing and raise OSError."""
-    line, end = json.dumps(record).encode() + b"\n", file.seek(0, os.SEEK_END)
-    try:
-        while line:
-            line = line[file.write(line) :]
-        os.fsync(file.fileno())
-    except OSError as error:
-        file.truncate(end)
-        raise OSError(f"cannot write {file.name}: {error.strerror}") from None
+def run_one(settings, stopping=None):
+    """Train what the settings describe, on a copy of the network. Returns the Run, or the exception instead."""
 
-
-def sweep(configs, executor=None, store=None, report=None, progress=None, jobs=None):
-    """Train every configuration, several at a time, and yield (configuration, Run) as each ends.
-
-    executor  any concurrent.futures.Executor, of threads, processes or a cluster; if None, as many
-              threads as `jobs` says, one for each core if None: kernels do not hold Python's lock
-    store     path of a file of JSON lines, as_record of each run. What it holds already is yielded
-              first, without a network, and not run again; what ends is on disk before it is yielded
-    report    report(config, run) is called after each evaluation, from the thread that trains, where
-              there is no executor
-    progress  progress(text) is called with how many runs have ended and how much time is left
-
-    A run that fails is yielded with its exception in place of the Run, and not stored. Once the caller
-    stops listening, by an exception or otherwise, runs under way in threads of our own end at their
-    next evaluation. Raises OSError if the store cannot be written, and ValueError if it is not ours.
-    """
-    stopping, todo = threading.Event(), {}
-
-    def watch(config, run):
-        if stopping.is_set():
+    def report(run):
+        if stopping and stopping.is_set():
             raise InterruptedError
-        if report:
-            report(config, run)
+        if settings.get("report"):
+            settings["report"](run)
 
-    def keep(future):
-        unwritten.discard(future)
-        ended = future.done() and not future.cancelled() and not future.exception()
-        if file and ended and isinstance(future.result(), Run):
-            append(file, as_record(complete(futures[future][0]), future.result()))
+    try:
+        return train(**settings | {"network": copy.deepcopy(settings["network"]), "report": report})
+    except Exception as error:
+        return error
 
-    file, done = (None, {}) if store is None else open_store(store)
-    with file or contextlib.nullcontext():
-        for config in configs:
+
+def sweep(runs, executor=None, store=None, jobs=None):
+    """Train all runs, dicts of train's arguments, several at a time; yield (settings, Run) as each ends.
+
+    executor  any concurrent.futures.Executor, of threads, processes or a cluster; if None, as many threads
+              as `jobs` says, one for each core if None: kernels do not hold Python's lock
+    store     path of an SQLite file with the table `runs`: the complete call of train, with the VERSION of
+              iis.py, and as_record in JSON. What it holds already is yielded first, without a network, and
+              not run again; what ends is on disk before it is yielded. Several sweeps may share one
+
+    Equal runs are trained once. A run that fails is yielded with its exception in place of the Run, and not
+    stored. Once the caller stops listening, runs in threads of our own end at their next evaluation.
+    Raises OSError if the store cannot be written, and ValueError if it is not ours.
+    """
+    jobs = os.cpu_count() if jobs is None else number("jobs", jobs, 1, 1_000, whole=True)
+    database, same, stopping = store is not None and open_store(store), {}, threading.Event()
+
+    def keep(call, run):
+        if database and isinstance(run, Run):
+            record = json.dumps(as_record(same[call][0], run), default=repr)
             try:
-                todo.setdefault(json.dumps(complete(config)), []).append(config)  # the same once only
-            except ValueError as error:
-                yield config, error
-        total = len(todo)
-        for key in [key for key in todo if key in done]:
-            yield from ((config, done[key]) for config in todo.pop(key))
-        began, pool = time.monotonic(), executor or ThreadPoolExecutor(jobs or os.cpu_count())
-        watched = [] if executor else [watch]
-        futures = {pool.submit(run_one, same[0], *watched): same for same in todo.values()}
-        unwritten = set(futures)
+                database.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
+            except sqlite3.Error as error:
+                raise OSError(f"cannot write {store}: {error}") from None
+
+    for settings in runs:
         try:
-            for count, future in enumerate(as_completed(futures), 1):
-                keep(future)
-                same, run = futures.pop(future), future.exception() or future.result()
-                if future.exception() and not executor:
-                    raise run  # in threads of our own only report can fail so
-                if progress:
-                    left = (time.monotonic() - began) / count * (len(todo) - count)
-                    left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
-                    progress(f"{total - len(todo) + count} of {total} runs, about {left} left")
-                yield from ((config, run) for config in same)
-        finally:
-            stopping.set()
-            for future in futures:
-                future.cancel()
-            if not executor:
-                pool.shutdown()
-            for future in [*unwritten]:  # what ended meanwhile is not lost
-                keep(future)
-
-
-def wilson(solved, total):
-    """95 % interval for the share of seeds that learn, by those seen (Wilson 1927): (low, high)."""
-    z, share = 1.96, solved / total
-    spread = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    ends = share + z**2 / (2 * total) + spread * np.array([-1, 1])
-    return tuple(np.clip(ends / (1 + z**2 / total), 0, 1).tolist())
+            arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
+            if database and " at 0x" in arguments:
+                raise ValueError(f"to be stored, an object needs a repr that tells all, like a dataclass's: {arguments}")
+            same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
+        except (TypeError, ValueError) as error:
+            yield settings, error
+    stored = dict(database.execute("SELECT run, record FROM runs")) if database else {}
+    for call in same.keys() & stored.keys():
+        record = json.loads(stored[call])
+        run = Run(**{name: record[name] for name in ("solved_at", "examples", "seconds", "history")})
+        yield from ((settings, run) for settings in same.pop(call))
+    pool, started = executor or ThreadPoolExecutor(jobs), [] if executor else [stopping]
+    futures = {pool.submit(run_one, settings[0], *started): call for call, settings in same.items()}
+    try:
+        for future in as_completed(list(futures)):
+            call, run = futures[future], future.exception() or future.result()
+            keep(call, run)
+            del futures[future]
+            yield from ((settings, run) for settings in same[call])
+    finally:
+        stopping.set()
+        for future in futures:
+            future.cancel()
+        if not executor:
+            pool.shutdown()
+        for future, call in futures.items():  # what ended meanwhile is not lost
+            if future.done() and not future.cancelled() and not future.exception():
+                keep(call, future.result())
+        if database:
+            database.close()
 
 
 # --------------------------------------------------------------------------------------------------
 # 7. The command line
 
+PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)}
+NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
+FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
+SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
+TUNED = {  # for the transformer, where nothing else is said
+    "parity": {"n": 20, "layers": 2},
+    "lego": {"layers": 4, "heads": 4},
+    "code": {"layers": 6},
+}
 
-class Screen:
-    """What the command prints: progress and, in the end, a table; or JSON, an object a line."""
 
-    def __init__(self, as_json):
-        self.as_json, self.in_place = as_json, sys.stdout.isatty() and not as_json
-        self.runs, self.lock, self.shown_at, self.ended = {}, threading.Lock(), -math.inf, ""
-
-    def say(self, text, passing=False):
-        """Print the text; if it is only passing, in place on a terminal or else now and then."""
-        if passing:
-            if self.as_json or time.monotonic() - self.shown_at < (0.1 if self.in_place else 2):
-                return
-            self.shown_at = time.monotonic()
-        if self.in_place:
-            print(end="\r\033[K")
-            text = text[: shutil.get_terminal_size().columns - 1] if passing else text
-        print(text, end="" if passing and self.in_place else "\n", flush=True)
-
-    def progress(self, text):
-        """Note how many runs have ended."""
-        self.ended = text + "; "
-
-    def evaluated(self, config, run, ended=False):
-        """Take note of a run after an evaluation or at its end. Called from several threads."""
-        with self.lock:
-            self.runs[config["network"], config["supervision"], config["seed"]] = config, run
-            if self.as_json:
-                event = {"event": "eval"} | config | run.history[-1]
-                print(json.dumps(as_record(config, run) if ended else event), flush=True)
-            elif not ended:
-                right = run.history[-1]["accuracy"].items()
-                right = ", ".join(f"{task} {100 * share:.1f} %" for task, share in right)
-                who = f"{config['network']}, {config['supervision']}, seed {config['seed']}"
-                text = f"{self.ended}{who}: {right} right after {run.examples:,} examples"
-                self.say(text, passing=True)
-
-    def table(self):
-        """Say who learned what, a line for each network and supervision, over the seeds."""
-        groups, rows = {}, []
-        for (network, supervision, _), (config, run) in self.runs.items():
-            key = supervision == "target", network, supervision, config["p"]
-            groups.setdefault(key, []).append(run)
-        many = any(len(runs) > 1 for runs in groups.values())
-        for (_, network, supervision, p), runs in sorted(groups.items()):
-            tasks = list(runs[0].history[-1]["accuracy"])
-            share = 100 * (p or 0) * (len(tasks) > 1)
-            helper = tasks[0] if len(tasks) == 2 else "a helper"
-            asks = {
-                "target": f"{tasks[-1]} only (control)",
-                "multi-task": f"{100 - share:g} % {tasks[-1]}"
-                + f", {share:g} % {helper}" * bool(share),
-                "multi-label": "all of them",
-                "explicit": "all of them, in turn",
-            }
-            accuracies = [run.history[-1]["accuracy"] for run in runs]
-            right = [f"{100 * np.median([a[task] for a in accuracies]):.1f} %" for task in tasks]
-            if p == 0:
-                right[:-1] = ["not asked"] * len(tasks[:-1])
-            solved = [run.solved_at for run in runs if run.solved_at]
-            learned = "yes" if solved else "no"
-            seen = [run.solved_at or run.examples for run in runs]
-            examples = f"{np.median(seen):,.0f}"
-            if many:
-                low, high = wilson(len(solved), len(runs))
-                learned = f"{len(solved)} of {len(runs)} ({100 * low:.0f}-{100 * high:.0f} %)"
-                low, high = np.quantile(seen, (0.25, 0.75))
-                examples += f" ({low:,.0f}-{high:,.0f})"
-            seconds = f"{np.median([run.seconds for run in runs]):.2f} s"
-            rows.append((network, asks[supervision], *right, learned, examples, seconds))
-        rows.insert(0, ("network", "what the data asks", *tasks, "learned", "examples", "time"))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        aligns = "<<" + ">" * (len(widths) - 2)
-        for row in rows:
-            cells = (f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths))
-            yield "  ".join(cells)
-        yield "\nLearned: 99 % right or more on 10,000 fresh examples. Examples: seen until then, else in all."
-        if many:
-            yield "Medians over seeds; in brackets the share of seeds that learn (95 % interval), and quartiles."
+def numeric(text):
+    """Read an option's number; what is out of range is for the problem, the network or train to say."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    raise argparse.ArgumentTypeError(f"must be a number, not {text!r}")
 
 
 def parse(argv):
-    """Read the command line; what is wrong with it is said in one line, exit 2."""
+    """Return {option: value or None}. What is wrong with the command line is said in one line, exit 2."""
     parser = argparse.ArgumentParser(
         "iis.py",
+        usage="python iis.py [options]",
         description="Train networks on a hard question, with and without an easier one in the data.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=17, width=96),
+        epilog="examples:\n  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.error = lambda message: parser.exit(2, f"iis.py: {message}\n")
-    choices = {
-        "problem": ("parity", NETWORKS, "what is asked"),
-        "network": ("all", ("bilinear", "mlp", "transformer", "all"), "who learns, all: who can"),
-        "supervision": (None, SUPERVISIONS, "labels in the data"),
-    }
-    for name, (default, names, text) in choices.items():
-        text += f": {', '.join(names)} ({default or 'lego, code: multi-label, else multi-task'})"
-        parser.add_argument(f"--{name}", default=default, choices=names, metavar="X", help=text)
-    numbers = {  # bounds, what it is, and its default, if not for iis.train or the network to say
-        "p": ((0, 1), "multi-task: share of the examples that ask a helper question (0.2)"),
-        "n": ((1, 1_000_000), "bits of an example (50), or pictures of digits (16)"),
-        "k": ((1, 1_000_000), "hidden bits (5), variables of lego (6), lines of code (4)"),
-        "distractors": ((0, 1_000_000), "parity, mlp: so many more helpers, sums of other bits (0)"),
-        "modulus": ((2, 100), "code: what it computes modulo (5)"),
-        "width": ((1, 1_000_000), "hidden units of the mlp (128), width of the transformer (32)"),
-        "layers": ((1, 1_000), "layers of the transformer (lego 3, code 6)"),
-        "heads": ((1, 1_000), "attention heads of each layer (2)"),
-        "batch": ((1,), "examples per training step (64)"),
-        "examples": ((1,), "give up after so many (1000000); the control sees as many as its run did"),
-        "lr": ((0,), "learning rate (bilinear 0.02, else 0.002)"),
-        "seed": ((0,), "decides the hidden bits, the starting weights and the examples (0)", 0),
-        "seeds": ((1, 100_000), "repeat with so many seeds, counted up from --seed (1)", 1),
-        "show": ((0, 10_000), "print so many examples and what was answered, without --json (0)", 0),
-        "jobs": ((1, 1_000), "so many runs at a time (one for each core)"),
-    }
-    for name, (_, text, *default) in numbers.items():
-        parser.add_argument(f"--{name}", default=(*default, None)[0], metavar="X", help=text)
-    parser.add_argument("--store", metavar="FILE", help="keep finished runs there; do those missing")
-    parser.add_argument("--json", action="store_true", help="print JSON objects only, one a line")
-    args = parser.parse_args(argv)
-    for name, (bounds, *_) in numbers.items():
-        value = text = getattr(args, name)
-        for kind in (float, int):  # what is neither, number() complains about
-            with contextlib.suppress(ValueError, TypeError):
-                value = kind(text)
-        if value is not None:
-            try:
-                value = number(name, value, *bounds, whole=name not in ("p", "lr"))
-            except ValueError as error:
-                parser.error(error)
-        setattr(args, name, value)
-    return args
+    add = parser.add_argument_group("experiment").add_argument
+    add("--problem", metavar="NAME", choices=PROBLEMS, default="parity", help="parity, digits, lego or code (parity)")
+    add("--network", metavar="NAME", choices=[*NETWORKS, "all"], help="numpy, bilinear, mlp, transformer or all "
+        "(those that fit the problem and are fast)")
+    add("--supervision", metavar="NAME", choices=SUPERVISIONS, help="labels in the data: target, multi-task, "
+        "multi-label, explicit or curriculum (multi-task; lego, code: multi-label)")
+    add("--p", metavar="SHARE", type=numeric, help="multi-task: share of examples that ask a helper question (0.2)")
+    add("--examples", metavar="COUNT", type=numeric, help="give up after so many (1000000); control: as many as its run")
+    add("--seed", metavar="SEED", type=numeric, help="decides the hidden bits, the start and the examples (0)")
+    add("--seeds", metavar="COUNT", type=numeric, help="repeat with so many seeds, counted up from --seed (1)")
+    add = parser.add_argument_group("problem").add_argument
+    add("--n", metavar="BITS", type=numeric, help="bits (50, for a transformer 20), or pictures of digits (16)")
+    add("--k", metavar="COUNT", type=numeric, help="hidden bits (5), variables of lego's chain (6), lines of code (4)")
+    add("--distractors", metavar="COUNT", type=numeric, help="parity: so many more helpers, sums of other bits (0)")
+    add("--others", metavar="COUNT", type=numeric, help="lego: so many variables beside the chain (3)")
+    add("--modulus", metavar="NUMBER", type=numeric, help="code: what it computes modulo (5)")
+    add = parser.add_argument_group("network").add_argument
+    add("--width", metavar="UNITS", type=numeric, help="hidden units of an mlp (128), width of the transformer (32)")
+    add("--layers", metavar="COUNT", type=numeric, help="layers of the transformer (parity 2, lego 4, code 6)")
+    add("--heads", metavar="COUNT", type=numeric, help="attention heads of each layer (2, lego 4)")
+    add("--causal", action="store_true", default=None, help="transformer: attention to earlier positions only")
+    add("--batch", metavar="SIZE", type=numeric, help="examples per training step (64)")
+    add("--lr", metavar="RATE", type=numeric, help="learning rate (0.002; bilinear 0.02, less for long inputs)")
+    add = parser.add_argument_group("running").add_argument
+    add("--show", metavar="COUNT", type=numeric, help="print so many examples and what was answered (0)")
+    add("--jobs", metavar="COUNT", type=numeric, help="so many runs at a time (one for each core)")
+    add("--store", metavar="FILE", help="keep finished runs there; do those missing")
+    add("--json", action="store_true", help="print JSON objects only, one a line")
+    return vars(parser.parse_args(argv))
 
 
-def command(args, screen):
-    """Train with the chosen supervision, then the control on as many examples.
+def planned(options):
+    """Return the runs that the options ask for. Raises ValueError for an option that is of no use there."""
+    kind, given = options["problem"], {name: value for name, value in options.items() if value is not None}
+    usual = "multi-task" if kind in ("parity", "digits") else "multi-label"
+    supervision, names = given.get("supervision", usual), [given.get("network")]
+    if names[0] in (None, "all"):
+        names = FAST[kind] if names[0] is None else FAST[kind] + SLOW[kind]
+        if given.get("distractors"):
+            names = [name for name in names if name != "bilinear"]
+    problem_options, network_options = ("n", "k", "distractors", "others", "modulus"), ("width", "layers", "heads", "causal")
+    for name in problem_options:
+        if name in given and not hasattr(PROBLEMS[kind], name):
+            raise ValueError(f"--{name} is of no use for problem {kind}")
+    for name in network_options:
+        if name in given and not any(hasattr(NETWORKS[network], name) for network in names):
+            raise ValueError(f"--{name} is of no use for network {' or '.join(names)}")
+    if "p" in given and supervision != "multi-task":
+        raise ValueError(f"--p is of no use with supervision {supervision}")
+    if "transformer" in names:
+        given = TUNED[kind] | given
+    runs, first = [], number("seed", given.get("seed", 0), 0, whole=True)
+    for seed in range(first, first + number("seeds", given.get("seeds", 1), 1, 100_000, whole=True)):
+        given["seed"] = seed
+        problem = PROBLEMS[kind](**{name: given[name] for name in PROBLEMS[kind].__dataclass_fields__ if name in given})
+        for name in names:
+            network = NETWORKS[name](**{field: given[field] for field in NETWORKS[name].__dataclass_fields__ if field in given})
+            settings = {name: given[name] for name in ("seed", "p", "examples", "batch", "lr") if name in given}
+            runs.append(settings | {"problem": problem, "network": network, "supervision": supervision})
+    return runs
+
+
+def asked(settings, run):
+    """Return the tasks that a run was trained on. The others have no accuracy worth telling."""
+    *helpers, target = run.history[-1]["accuracy"]
+    supervision, p = settings["supervision"], settings.get("p", 0.2)
+    if supervision == "target" or (supervision == "multi-task" and p == 0):
+        return [target]
+    helped = [min(record["accuracy"][task] for task in helpers) >= 0.99 for record in run.history[:-1]]
+    if (supervision == "curriculum" and not any(helped)) or (supervision == "multi-task" and p == 1):
+        return helpers
+    return [*helpers, target]
+
+
+class Progress:
+    """What passes on standard error: in place on a terminal, else a line every two seconds."""
+
+    def __init__(self):
+        self.ended, self.shown_at, self.in_place = "", time.monotonic(), sys.stderr.isatty()
+
+    def show(self, text, now=False):
+        if now or time.monotonic() - self.shown_at >= (0.1 if self.in_place else 2):
+            self.shown_at = time.monotonic()
+            start, end = ("\r\033[K", "") if self.in_place else ("", "\n")
+            print(start + text, end=end, file=sys.stderr, flush=True)
+
+    def clear(self):
+        if self.in_place:
+            print(end="\r\033[K", file=sys.stderr, flush=True)
+
+
+def table(found):
+    """Say who learned what, a line for each network and supervision, over the seeds: (settings, Run) pairs."""
+    groups, rows = {}, []
+    for settings, run in found:
+        key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
+        groups.setdefault(key, []).append((settings, run))
+    many = any(len(group) > 1 for group in groups.values())
+    for (_, network, supervision), group in sorted(groups.items()):
+        settings, runs = group[0][0], [run for _, run in group]
+        tasks, share = list(runs[0].history[-1]["accuracy"]), 100 * settings.get("p", 0.2)
+        helper = tasks[0] if len(tasks) == 2 else "a helper"
+        asks = {
+            "target": f"{tasks[-1]} only (control)",
+            "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helper}",
+            "multi-label": "all of them",
+            "explicit": "all of them, in turn",
+            "curriculum": f"{helper} first, then {tasks[-1]}",
+        }
+        right = []
+        for task in tasks:
+            shares = [run.history[-1]["accuracy"][task] for run in runs if task in asked(settings, run)]
+            right.append(f"{100 * np.median(shares):.1f} %" if shares else "not asked")
+        solved = sum(run.solved_at is not None for run in runs)
+        seen = [run.solved_at or run.examples for run in runs]
+        budgets = [settings.get("examples", 1_000_000) for settings, _ in group]
+        cut_off = any(not run.solved_at and run.examples < budget for run, budget in zip(runs, budgets))
+        learned, examples = "yes" if solved else "no", f"{np.median(seen):,.0f}"
+        if many:
+            low, high = np.quantile(seen, (0.25, 0.75))
+            learned, examples = f"{solved} of {len(runs)}", f"{examples} ({low:,.0f}-{high:,.0f})"
+        if cut_off:
+            learned += ", cut off" if many else " (cut off)"
+        seconds = f"{np.median([run.seconds for run in runs]):.2f} s"
+        rows.append((network, asks[supervision], *right, learned, examples, seconds))
+    rows.insert(0, ("network", "what the data asks", *tasks, "learned", "examples", "time"))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    aligns = "<<" + ">" * (len(widths) - 2)
+    lines = ["  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths)) for row in rows]
+    lines += ["", "Learned: the target is right on 99 % or more of 10,000 fresh examples.",
+              "Examples: seen until then, else in all."]
+    if many:
+        lines[-1] += " Medians over seeds, in brackets the quartiles."
+    return "\n".join(lines)
+
+
+class Compiling(numba.core.event.Listener):
+    """Says, once, that Numba compiles; what it finds compiled on disk does not count."""
+
+    def __init__(self, progress):
+        self.progress, self.said = progress, False
+
+    def on_start(self, event):
+        if not self.said:
+            self.progress.show("Preparing: the first time this compiles for some seconds ...", now=True)
+        self.said = True
+
+    def on_end(self, event):
+        pass
+
+
+def show(problem, inputs, said):
+    """Print examples, and who says what of them: {who: (tasks, answers to all inputs)}."""
+    words = ("-1", "+1") if isinstance(problem, Lego) else range(max(problem.classes))
+    for i, example in enumerate(inputs):
+        lines = problem.show(example).split("\n")
+        if isinstance(problem, ParitySum) and problem.n <= 75:
+            lines.append("".join("^" if j in problem.support else " " for j in range(problem.n)).rstrip())
+        for who, (tasks, labels) in said.items():
+            pairs = [f"{task} = {words[label]}" for task, label in zip(problem.tasks, labels[i]) if task in tasks]
+            lines.append(who + ", ".join(pairs))
+        print("\n    " + "\n    ".join(lines))
+    print(flush=True)
+
+
+def command(options, progress, found):
+    """Train with the chosen supervision, then the control on as many examples; note {who: (settings, Run)} in found.
 
     Returns what went wrong, a line for each run that failed.
     """
-    settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
-    networks = NETWORKS[args.problem] if args.network == "all" else [args.network]
-    if args.problem == "parity" and args.distractors and args.network == "all":
-        networks = ["mlp"]
-    seeds = range(args.seed, args.seed + args.seeds)
-    configs = [complete(settings | {"network": n, "seed": seed}) for seed in seeds for n in networks]
-    problem, _ = build(configs[0])
-    screen.say("Preparing; the very first time this compiles for some seconds ...", passing=True)
-    for _, run in sweep([c | {"examples": 1} for c in configs if c["seed"] == args.seed]):
-        if isinstance(run, Exception) and not isinstance(run, Diverged):
-            raise run
-    sample = getattr(problem, "sample_held_out", problem.sample)
-    inputs, labels = sample(np.random.default_rng(args.seed), max(1, args.show))
-    words = ("-1", "+1") if args.problem == "lego" else range(max(problem.classes))
-    failures, answers = [], {}
+    runs, count = planned(options), number("show", options["show"] or 0, 0, 10_000, whole=True)
+    problem, seed = runs[0]["problem"], runs[0]["seed"]
+    failures, said, lock = [], {}, threading.Lock()
+    with numba.core.event.install_listener("numba:compile", Compiling(progress)):
+        for settings in [settings for settings in runs if settings["seed"] == seed]:
+            failed = run_one(settings | {"examples": 1})
+            if isinstance(failed, Exception) and not isinstance(failed, Diverged):
+                raise failed
+    held_out = getattr(problem, "sample_held_out", problem.sample)
+    inputs, labels = held_out(np.random.default_rng(seed), max(1, count))
+    if not options["json"]:
+        print(f"{problem}: {problem.__doc__.split('.')[0]}.")
+        hidden = ", ".join(map(str, getattr(problem, "support", ())))
+        print(f"Hidden, with seed {seed}: {hidden}. For example:" if hidden else "For example:")
+        show(problem, inputs, {"": (problem.tasks, labels)})
 
-    def show(said):  # {who says so: the answers to all inputs}
-        for i, example in enumerate(inputs):
-            lines = problem.show(example).split("\n")
-            if args.problem == "parity" and problem.n <= 75:
-                lines.append("".join(" ^"[i in problem.support] for i in range(problem.n)).rstrip())
-            for who, labels in said.items():
-                pairs = zip(problem.tasks, labels[i])
-                lines.append(who + ", ".join(f"{task} = {words[label]}" for task, label in pairs))
-            screen.say("\n    " + "\n    ".join(lines))
-        screen.say("")
+    def note(settings, run, ended=False):  # after each evaluation, called by the threads that train
+        name, supervision, right = settings["network"].name, settings["supervision"], run.history[-1]["accuracy"]
+        with lock:
+            found[name, supervision, settings["seed"]] = settings, run
+            if options["json"]:
+                record = as_record(settings, run)
+                if not ended:
+                    del record["history"]
+                    record |= {"event": "eval"} | run.history[-1]
+                print(json.dumps(record), flush=True)
+            elif not ended:
+                right = ", ".join(f"{task} {100 * right[task]:.1f} %" for task in asked(settings, run))
+                who = f"{progress.ended}{name}, {supervision}, seed {settings['seed']}"
+                progress.show(f"{who}: {right} right after {run.examples:,} examples")
 
-    def train_all(configs):  # returns the controls
-        controls, screen.ended = [], ""
-        runs = sweep(configs, None, args.store, screen.evaluated, screen.progress, args.jobs)
-        with contextlib.closing(runs):
-            for config, run in runs:
+    def train_all(runs):  # returns the controls
+        controls = []
+        reporting = [settings | {"report": functools.partial(note, settings)} for settings in runs]
+        with contextlib.closing(sweep(reporting, store=options["store"], jobs=options["jobs"])) as ended:
+            for count, (settings, run) in enumerate(ended, 1):
+                progress.ended = f"{count} of {len(runs)} runs have ended; "
+                name, supervision = settings["network"].name, settings["supervision"]
                 if isinstance(run, Exception):
-                    failures.append(f"{config['network']}, seed {config['seed']}: {run}")
-                    screen.runs.pop((config["network"], config["supervision"], config["seed"]), None)
+                    failures.append(f"{name}, seed {settings['seed']}: {run}")
+                    found.pop((name, supervision, settings["seed"]), None)
                     continue
-                screen.evaluated(config, run, ended=True)
-                if config["seed"] == args.seed and run.network:
-                    who = f"{config['network']} {config['supervision']}: "
-                    answers[who] = run.network.predict(inputs)
-                controls.append(complete(config | {"supervision": "target", "examples": run.examples}))
+                note(settings, run, ended=True)
+                if settings["seed"] == seed and run.network:
+                    asks = Explicit(problem) if supervision == "explicit" else problem
+                    said[f"{name} {supervision}: "] = asked(settings, run), answers(asks, run.network, inputs)
+                controls.append(settings | {"supervision": "target", "examples": run.examples})
         return controls
 
-    if not args.json:
-        screen.say(problem.about + " For example:")
-        show({"": labels})
-    controls = train_all(configs)
-    if configs[0]["supervision"] != "target":
+    controls = train_all(runs)
+    if runs[0]["supervision"] != "target":
         train_all(controls)
-    if args.show and not args.json:
-        screen.say("What was answered:" if answers else "What was answered, the store does not know.\n")
-        if answers:
-            show({"truth: ": labels} | dict(sorted(answers.items())))
+    if options["show"] and not options["json"]:
+        progress.clear()
+        print("What was answered:" if said else "What was answered, the store does not know.", flush=True)
+        show(problem, inputs, {"truth: ": (problem.tasks, labels)} | said)
     return failures
 
 
 def main(argv=None):
     """Run the command line; return the exit status."""
-    args = parse(argv)
-    screen, status, complaints = Screen(args.json), 0, []
+    options, progress, found, complaints = parse(argv), Progress(), {}, []
     try:
         try:
-            complaints = command(args, screen)
+            complaints = command(options, progress, found)
             status = 1 if complaints else 0
         except KeyboardInterrupt:
             status, complaints = 130, ["interrupted: runs under way count as they stood"]
@@ -1637,17 +1668,28 @@ def main(argv=None):
             status, complaints = 2, [error]
         except MemoryError:
             status, complaints = 2, ["not enough memory for such sizes"]
-        if screen.in_place:
-            print(end="\r\033[K")
-        if screen.runs and (status == 130 or not args.json):
-            table = "\n".join(screen.table())
-            print(table, file=sys.stderr if args.json else sys.stdout, flush=True)
+        progress.clear()
+        if found and (status == 130 or not options["json"]):
+            print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
         for complaint in complaints:
             print(f"iis.py: {complaint}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
     return status
 
 
 if __name__ == "__main__":
     sys.exit(main())
+
+# Licence: 0BSD. Permission to use, copy, modify, and/or distribute this software for any purpose with or
+# without fee is hereby granted. THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT
+# SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION OF CONTRACT, NEGLIGENCE OR
+# OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+#
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["numpy>=2", "numba>=0.61"]
+# ///
