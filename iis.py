@@ -10,8 +10,8 @@ Part 1 is the complete algorithm in plain NumPy: a problem, supervision, a netwo
 is the same made fast (part 2), further problems (3), a transformer (4), theory (5), many runs (6) and the
 command line (7). Letters are the paper's: n bits, k of them hidden, p the share of helper questions.
 
-A reconstruction of "Implicit Intermediate Supervision for Learning Complex Functions" from its abstract and
-its public reviews. The licence, 0BSD, stands at the end.
+A reconstruction of the paper "Implicit Intermediate Supervision for Learning Complex Functions" from its
+abstract and its public reviews. The licence, 0BSD, stands at the end.
 """
 
 import math
@@ -39,8 +39,8 @@ class ParitySum:
     """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
 
     Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and Shammah 2017).
-    The sum of the same bits is a linear function, and parity a function of the sum.
-    Raises ValueError unless 1 <= n <= 100,000, k >= 1 and k (1 + distractors) <= n.
+    The sum of the same bits is a linear function, and parity a function of the sum. Raises ValueError
+    unless 1 <= n <= 100,000, k >= 1 and k (1 + distractors) <= n.
     """
 
     n: int = 50
@@ -72,8 +72,7 @@ class ParitySum:
         sums = [bits[:, group].sum(axis=1, dtype=np.int64) for group in self.groups]
         return np.stack([*sums, sums[0] % 2], axis=1)
 
-    def show(self, bits):
-        """Write one example, (n,), as a person would."""
+    def show(self, bits):  # one example, (n,), as a person would write it
         return "".join(map(str, bits))
 
 
@@ -98,7 +97,7 @@ def supervise(labels, rng, supervision, p=0.2):
     if supervision in ("multi-label", "explicit"):
         return labels.copy()
     size, tasks = labels.shape
-    asked = np.full(size, tasks - 1)  # the target, in every example
+    asked = np.full(size, tasks - 1)  # the target
     if supervision != "target" and tasks > 1:
         asked = np.where(rng.random(size) < p, rng.integers(0, tasks - 1, size), asked)
     carried = np.arange(tasks) == asked[:, None]  # (size,) -> (size, tasks)
@@ -114,8 +113,7 @@ def supervise(labels, rng, supervision, p=0.2):
 class Network:
     """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
 
-    params = None  # until init
-    optimised = None  # the params that Adam has begun with
+    params = optimised = None  # until init; and until Adam's first step with these params
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
@@ -184,7 +182,7 @@ class NumpyMLP(Network):
         V = rng.uniform(-1, 1, (answers, width)) / np.sqrt(width)
         params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(answers)}
         self.params = {name: param.astype(dtype) for name, param in params.items()}
-        self.classes = problem.classes
+        self.n, self.classes = n, problem.classes
 
     def forward(self, inputs):
         """Return the signs, the hidden layer and the logits."""
@@ -258,11 +256,10 @@ class Run:
             right = answers(problem, self.network, inputs) == labels
         if right[:, -1].mean() >= 0.99 and not self.solved_at:
             self.solved_at = self.examples
-        self.seconds = time.perf_counter() - self.began
-        accuracy = dict(zip(problem.tasks, right.mean(axis=0).tolist()))
-        record = {"examples": self.examples, "seconds": self.seconds, "loss": loss, "accuracy": accuracy}
-        self.history.append(record)
-        return right.mean(axis=0)
+        self.seconds, right = time.perf_counter() - self.began, right.mean(axis=0)
+        record = {"examples": self.examples, "seconds": self.seconds, "loss": loss}
+        self.history.append(record | {"accuracy": dict(zip(problem.tasks, right.tolist()))})
+        return right
 
 
 def next_look(seen, batch, every):
@@ -338,9 +335,7 @@ def kernel(function, **options):
         return numba.njit(**options)(function)
 
 
-def part(function):
-    """A kernel that is compiled as part of the one that calls it: that saves time at the first start."""
-    return kernel(function, inline="always")
+part = functools.partial(kernel, inline="always")  # compiled into the kernel that calls it: that takes less time
 
 
 class Params(dict):
@@ -371,22 +366,21 @@ class Params(dict):
         return Params, (dict(self),)
 
 
-def fitting(network, inputs, labels=None):
-    """Return inputs, and labels if given, as kernels take them. Raises ValueError for what does not fit."""
-    if network.params is None:
-        raise ValueError(f"{network!r} has no weights yet: call its init first")
-    inputs = np.asarray(inputs)
-    if network.n:  # a row of bits
-        inputs = checked("inputs", inputs, (*inputs.shape[:1], network.n), 0, 2)
-        inputs = np.ascontiguousarray(inputs, np.uint8)
-    else:  # a sequence
-        inputs = checked("inputs", inputs, (*inputs.shape[:2], len(network.fields)), 0, network.fields)
-    if labels is None:
-        return inputs
-    if len(inputs) == 0:
-        raise ValueError("inputs must hold at least one example")
+def fitting(network, inputs, labels):
+    """Return both as kernels take them. Raises ValueError for what does not fit, and before init."""
+    inputs = fitting_inputs(network, inputs)
     labels = checked("labels", labels, (len(inputs), len(network.classes)), -1, network.classes)
     return inputs, np.ascontiguousarray(labels, np.int64)
+
+
+def fitting_inputs(network, inputs):
+    """Return bits (size, n), or a sequence (size, length, fields)."""
+    if network.params is None:
+        raise ValueError(f"{network!r} has no weights yet: call its init first")
+    shape = np.shape(inputs)
+    if network.n:
+        return np.ascontiguousarray(checked("inputs", inputs, (*shape[:1], network.n), 0, 2), np.uint8)
+    return checked("inputs", inputs, (*shape[:2], len(network.fields)), 0, network.fields)
 
 
 @kernel
@@ -454,9 +448,9 @@ def adam_kernel(weights, gradient, mean, square, step, lr):
 
 @part
 def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
-    """From what relu is given, hidden (size, width), to the loss: NumpyMLP's forward and backward, by example.
+    """NumpyMLP's forward and backward, example by example, from what relu is given, hidden (size, width).
 
-    Adds to the gradients of b, V and c, and turns hidden into the gradient of what relu was given.
+    Adds to the gradients of b, V and c, and turns hidden into the gradient by it. Returns the loss.
     """
     size, width = hidden.shape
     loss, zero = 0.0, V.dtype.type(0)
@@ -498,27 +492,20 @@ def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
     return loss / size
 
 
-@part
-def mlp_batch(bits, labels, classes, W, b, V, c, dW, db, dV, dc):
-    """Add to the gradients of one batch, which are zeros, and return the loss."""
-    rows, columns = pack(bits)
-    hidden = np.empty((len(bits), len(b)), W.dtype)
-    affine(rows, W, b, hidden)  # (size, n) (n, width) -> (size, width)
-    loss = mlp_head(hidden, labels, classes, V, c, db, dV, dc)
-    affine(columns, hidden, np.zeros_like(b), dW)  # (n, size) (size, width) -> (n, width)
-    return loss
-
-
 @kernel
 def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, db, dV, dc):
-    """Adam over all batches; return the loss summed over examples."""
+    """Network.descend for NumpyMLP; return the loss summed over examples."""
     weights, gradient, mean, square = state
-    total = 0.0
+    total, zeros = 0.0, np.zeros_like(b)
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
+        rows, columns = pack(x)
+        hidden = np.empty((len(x), len(b)), W.dtype)
+        affine(rows, W, b, hidden)  # (size, n) (n, width) -> (size, width)
         for i in range(len(gradient)):
             gradient[i] = 0
-        total += len(x) * mlp_batch(x, y, classes, W, b, V, c, dW, db, dV, dc)
+        total += len(x) * mlp_head(hidden, y, classes, V, c, db, dV, dc)
+        affine(columns, hidden, zeros, dW)  # (n, size) (size, width) -> (n, width)
         step += 1
         adam_kernel(weights, gradient, mean, square, step, lr)
     return total
@@ -526,44 +513,28 @@ def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, d
 
 @dataclass
 class MLP(NumpyMLP):
-    """NumpyMLP, compiled."""
+    """NumpyMLP with a descent that is compiled: a step takes a quarter of the time."""
 
     name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
-        self.params, self.classes = Params(self.params), np.array(problem.classes)
-        self.n = len(self.params["W"])
+        self.params = Params(self.params)
         self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
-
-    def loss_and_gradients(self, inputs, labels):
-        bits, labels = fitting(self, inputs, labels)
-        gradients = self.params.zeros()
-        arrays = *self.params.values(), *gradients.values()
-        return mlp_batch(bits, labels, self.classes, *arrays), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         bits, labels = fitting(self, inputs, labels)
-        gradients = self.params.zeros()
+        gradients, classes = self.params.zeros(), np.array(self.classes)
         state = self.params.flat, gradients.flat, self.mean, self.square
         arrays = *self.params.values(), *gradients.values()
-        loss = mlp_descend(bits, labels, self.classes, batch, lr, self.steps, state, *arrays)
+        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, state, *arrays)
         self.steps += math.ceil(len(bits) / batch)
         return loss
 
-    def forward(self, inputs):
-        bits = fitting(self, inputs)
-        W, b, V, c = self.params.values()
-        hidden = np.empty((len(bits), len(b)), b.dtype)
-        affine(pack(bits)[0], W, b, hidden)
-        np.maximum(hidden, 0, out=hidden)
-        return bits, hidden, hidden @ V.T + c
-
     def predict(self, inputs):
-        inputs = fitting(self, inputs)
         starts = range(0, max(1, len(inputs)), 500)  # by so many that their hidden layer stays in the cache
-        return np.concatenate([NumpyMLP.predict(self, inputs[start : start + 500]) for start in starts])
+        return np.concatenate([super(MLP, self).predict(inputs[start : start + 500]) for start in starts])
 
 
 KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
@@ -675,14 +646,14 @@ class Bilinear(Network):
         self.params = Params({"W": W, "v": v, "c": np.zeros(1, dtype)})
 
     def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of the carried labels' losses, see bilinear_head, and its gradients."""
+        """Return the mean over examples of the carried labels' losses, as in bilinear_head, and its gradients."""
         bits, labels = fitting(self, inputs, labels)
         gradients = self.params.zeros()
         (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
         return bilinear_batch(bits, labels, W.T, v, c, dW.T, dv, dc), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time; return the loss summed over them. lr None: see rates."""
+        """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
         bits, labels = fitting(self, inputs, labels)
         batch = number("batch", batch, 1, whole=True)
         rate, ratio = self.rates(self.n, len(self.params["v"]), batch)
@@ -693,7 +664,7 @@ class Bilinear(Network):
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
-        bits = fitting(self, inputs)
+        bits = fitting_inputs(self, inputs)
         (W, v, c), n = self.params.values(), self.n
         P = np.empty((len(bits), len(v)), v.dtype)  # (size, n) -> (size, k)
         affine(pack(bits)[0], W.T[:n], W.T[n], P)
@@ -754,10 +725,14 @@ class Digits:
 
     def show(self, bits):
         """Write one example, (64 n,), as pictures, eight side by side."""
-        rows = bits.reshape(-1, 8, 8).transpose(1, 0, 2)  # (n, row, column) -> (row, n, column)
-        bands = [rows[:, first : first + 8] for first in range(0, self.n, 8)]
-        lines = [["|".join("".join(" #"[ink] for ink in part) for part in row) for row in band] for band in bands]
-        return "\n\n".join("\n".join(band) for band in lines)
+        pictures = bits.reshape(-1, 8, 8)  # (64 n,) -> (n, row, column)
+        lines = []
+        for first in range(0, self.n, 8):
+            for row in range(8):
+                parts = ["".join(" #"[ink] for ink in picture[row]) for picture in pictures[first : first + 8]]
+                lines.append("|".join(parts))
+            lines.append("")
+        return "\n".join(lines[:-1])
 
 
 @dataclass
@@ -973,7 +948,7 @@ def norm_backward(dy, x, scale, gain, dgain):
 
 @kernel
 def attention_forward(qkv, heads, causal):
-    """Let every position look at all, or at earlier ones and itself: softmax(qᵀ k / sqrt(d)) v in each head.
+    """Let each position look at all, or at itself and earlier ones: softmax(qᵀ k / sqrt(d)) v, by head.
 
     qkv (3 width, length, size) is queries, keys and values on top of each other; a head has d rows of each.
     Returns what was seen, (width, length, size), and the attention, (heads, length, length, size).
@@ -1156,7 +1131,7 @@ class Transformer(Network):
         """Write the gradients of one batch, and return the loss."""
         logits, state = self.forward(tokens, places)
         tasks, one_column = labels.shape[1], labels.reshape(-1, 1)  # (size, tasks) -> (size tasks, 1)
-        loss, dlogits = cross_entropy(logits, one_column, [logits.shape[1]])  # of rows, tasks for each example
+        loss, dlogits = cross_entropy(logits, one_column, [logits.shape[1]])  # a mean over size tasks rows
         self.backward(tasks * dlogits, state, gradients)
         return tasks * loss
 
@@ -1179,12 +1154,12 @@ class Transformer(Network):
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        tokens, places = self.tokens(fitting(self, inputs))
+        tokens, places = self.tokens(fitting_inputs(self, inputs))
         answers = np.zeros(places.shape, np.int64)
         for start in range(0, len(tokens), 100):  # by so many that they stay in the cache
             rows = slice(start, start + 100)
             logits, _ = self.forward(tokens[rows], places[rows])
-            answers[rows] = logits.argmax(axis=1).reshape(-1, places.shape[1])  # (size tasks,) -> (size, tasks)
+            answers[rows] = logits.argmax(axis=1).reshape(answers[rows].shape)  # (size tasks,) -> (size, tasks)
         return answers
 
 
@@ -1197,12 +1172,12 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
 
     On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is w_j (2s - k) + b_j,
     with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the average. Its noise sends the
-    weights u_j on the other bits on a random walk, which adds to P normal z with covariance M, M_jl = u_j · u_l;
-    for large n this is exact too (the order parameters of Saad and Solla 1995).
+    weights u_j on the other bits on a random walk, which adds to P normal z with covariance M,
+    M_jl = u_j · u_l; for large n this is exact too (the order parameters of Saad and Solla 1995).
 
     batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None is
-    Bilinear's own; v is where v starts. Returns arrays over the steps, the start included: w, b, v (steps + 1, k),
-    c (steps + 1,), M (steps + 1, k, k), and sum and parity, the shares answered right.
+    Bilinear's own; v is where v starts. Returns arrays over the steps, the start included: w, b, v
+    (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and sum and parity, the shares answered right.
     Raises ValueError for a supervision other than target, multi-task and multi-label.
     """
     kinds = {  # of examples: (their share, do they carry the sum, do they carry the parity)
@@ -1282,10 +1257,13 @@ VERSION = 2  # changes whenever results do, so that stored ones of another versi
 
 
 def arguments_of(settings):
-    """Return all arguments of the call train(**settings) that decide its outcome. Raises TypeError for unknown ones."""
+    """Return all arguments of train(**settings) that decide its outcome. Raises TypeError for unknown ones."""
     call = inspect.signature(train).bind(**settings)
     call.apply_defaults()
-    arguments = {name: value.item() if isinstance(value, np.generic) else value for name, value in call.arguments.items()}
+    arguments = dict(call.arguments)
+    for name, value in arguments.items():
+        if isinstance(value, np.generic):
+            arguments[name] = value.item()
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
     del arguments["report"]
     if arguments["supervision"] != "multi-task":
@@ -1306,7 +1284,7 @@ def as_record(settings, run):
 
 
 def open_store(path):
-    """Connect to a store, made anew if there is none. Raises OSError if it cannot be had, ValueError if it is none."""
+    """Connect to a store, made anew if need be. Raises OSError, or ValueError if the file is something else."""
     try:
         store = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -1319,7 +1297,7 @@ def open_store(path):
 
 
 def run_one(settings, stopping=None):
-    """Train what the settings describe, on a copy of the network. Returns the Run, or the exception instead."""
+    """Train what the settings describe, on a copy of the network; return the Run, or the exception instead."""
 
     def report(run):
         if stopping and stopping.is_set():
@@ -1361,7 +1339,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
         try:
             arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
             if database and " at 0x" in arguments:
-                raise ValueError(f"to be stored, an object needs a repr that tells all, like a dataclass's: {arguments}")
+                raise ValueError(f"to be stored, objects need a repr that tells all, as dataclasses do: {arguments}")
             same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
         except (TypeError, ValueError) as error:
             yield settings, error
@@ -1398,7 +1376,7 @@ PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
 FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
 SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-TUNED = {  # for the transformer, where nothing else is said
+TUNED = {  # where a transformer learns and nothing else is said
     "parity": {"n": 20, "layers": 2},
     "lego": {"layers": 4, "heads": 4},
     "code": {"layers": 6},
@@ -1406,11 +1384,8 @@ TUNED = {  # for the transformer, where nothing else is said
 
 
 def numeric(text):
-    """Read an option's number; what is out of range is for the problem, the network or train to say."""
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    raise argparse.ArgumentTypeError(f"must be a number, not {text!r}")
+    """Read a number; whether it is in range, the problem, the network or train will say."""
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
 
 
 def parse(argv):
@@ -1420,69 +1395,79 @@ def parse(argv):
         usage="python iis.py [options]",
         description="Train networks on a hard question, with and without an easier one in the data.",
         epilog="examples:\n  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100),
         allow_abbrev=False,
     )
     parser.error = lambda message: parser.exit(2, f"iis.py: {message}\n")
-    add = parser.add_argument_group("experiment").add_argument
-    add("--problem", metavar="NAME", choices=PROBLEMS, default="parity", help="parity, digits, lego or code (parity)")
-    add("--network", metavar="NAME", choices=[*NETWORKS, "all"], help="numpy, bilinear, mlp, transformer or all "
-        "(those that fit the problem and are fast)")
-    add("--supervision", metavar="NAME", choices=SUPERVISIONS, help="labels in the data: target, multi-task, "
-        "multi-label, explicit or curriculum (multi-task; lego, code: multi-label)")
-    add("--p", metavar="SHARE", type=numeric, help="multi-task: share of examples that ask a helper question (0.2)")
-    add("--examples", metavar="COUNT", type=numeric, help="give up after so many (1000000); control: as many as its run")
-    add("--seed", metavar="SEED", type=numeric, help="decides the hidden bits, the start and the examples (0)")
-    add("--seeds", metavar="COUNT", type=numeric, help="repeat with so many seeds, counted up from --seed (1)")
-    add = parser.add_argument_group("problem").add_argument
-    add("--n", metavar="BITS", type=numeric, help="bits (50, for a transformer 20), or pictures of digits (16)")
-    add("--k", metavar="COUNT", type=numeric, help="hidden bits (5), variables of lego's chain (6), lines of code (4)")
-    add("--distractors", metavar="COUNT", type=numeric, help="parity: so many more helpers, sums of other bits (0)")
-    add("--others", metavar="COUNT", type=numeric, help="lego: so many variables beside the chain (3)")
-    add("--modulus", metavar="NUMBER", type=numeric, help="code: what it computes modulo (5)")
-    add = parser.add_argument_group("network").add_argument
-    add("--width", metavar="UNITS", type=numeric, help="hidden units of an mlp (128), width of the transformer (32)")
-    add("--layers", metavar="COUNT", type=numeric, help="layers of the transformer (parity 2, lego 4, code 6)")
-    add("--heads", metavar="COUNT", type=numeric, help="attention heads of each layer (2, lego 4)")
-    add("--causal", action="store_true", default=None, help="transformer: attention to earlier positions only")
-    add("--batch", metavar="SIZE", type=numeric, help="examples per training step (64)")
-    add("--lr", metavar="RATE", type=numeric, help="learning rate (0.002; bilinear 0.02, less for long inputs)")
-    add = parser.add_argument_group("running").add_argument
-    add("--show", metavar="COUNT", type=numeric, help="print so many examples and what was answered (0)")
-    add("--jobs", metavar="COUNT", type=numeric, help="so many runs at a time (one for each core)")
-    add("--store", metavar="FILE", help="keep finished runs there; do those missing")
-    add("--json", action="store_true", help="print JSON objects only, one a line")
+
+    def option(name, value, text, **settings):
+        group.add_argument(f"--{name}", metavar=value, help=text, **({"type": numeric} | settings))
+
+    group = parser.add_argument_group("experiment")
+    option("problem", "NAME", "parity, digits, lego or code (parity)", type=str, choices=PROBLEMS)
+    networks = "numpy, bilinear, mlp, transformer or all (the fast ones that fit the problem)"
+    option("network", "NAME", networks, type=str, choices=[*NETWORKS, "all"])
+    labels = "what the data asks: target, multi-task, multi-label, explicit or curriculum"
+    labels = f"{labels} (multi-task; lego and code: multi-label)"
+    option("supervision", "NAME", labels, type=str, choices=SUPERVISIONS)
+    option("p", "SHARE", "multi-task: share of the examples that ask a helper question (0.2)")
+    option("examples", "COUNT", "give up after so many (1000000); the control sees as many as its run did")
+    option("seed", "SEED", "decides the hidden bits, the starting weights and the examples (0)")
+    option("seeds", "COUNT", "repeat with so many seeds, counted up from --seed (1)")
+    group = parser.add_argument_group("problem")
+    option("n", "BITS", "bits of an example (50, for a transformer 20), or pictures of digits (16)")
+    option("k", "COUNT", "hidden bits (5), variables of lego's chain (5), lines of code (4)")
+    option("distractors", "COUNT", "parity: so many more helpers, sums of other bits (0)")
+    option("others", "COUNT", "lego: so many variables beside the chain (3)")
+    option("modulus", "NUMBER", "code: what it computes modulo (5)")
+    group = parser.add_argument_group("network")
+    option("width", "UNITS", "hidden units of an mlp (128), width of the transformer (32)")
+    option("layers", "COUNT", "layers of the transformer (parity 2, lego 4, code 6)")
+    option("heads", "COUNT", "attention heads of each layer (2, lego 4)")
+    text = "attention to earlier positions only"
+    group.add_argument("--causal", action="store_true", default=None, help=text)
+    option("batch", "SIZE", "examples per training step (64)")
+    option("lr", "RATE", "learning rate (0.002; bilinear 0.02, less for long inputs)")
+    group = parser.add_argument_group("running")
+    option("show", "COUNT", "print so many examples and what was answered (0)")
+    option("jobs", "COUNT", "so many runs at a time (one for each core)")
+    option("store", "FILE", "keep finished runs there; do those missing", type=str)
+    group.add_argument("--json", action="store_true", help="print JSON objects only, one a line")
     return vars(parser.parse_args(argv))
 
 
 def planned(options):
     """Return the runs that the options ask for. Raises ValueError for an option that is of no use there."""
-    kind, given = options["problem"], {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    kind = given.get("problem", "parity")
     usual = "multi-task" if kind in ("parity", "digits") else "multi-label"
-    supervision, names = given.get("supervision", usual), [given.get("network")]
-    if names[0] in (None, "all"):
-        names = FAST[kind] if names[0] is None else FAST[kind] + SLOW[kind]
-        if given.get("distractors"):
+    supervision, names = given.get("supervision", usual), [given.get("network", "fast")]
+    if names[0] in ("fast", "all"):
+        names = FAST[kind] + SLOW[kind] * (names[0] == "all")
+        if "distractors" in given:
             names = [name for name in names if name != "bilinear"]
-    problem_options, network_options = ("n", "k", "distractors", "others", "modulus"), ("width", "layers", "heads", "causal")
-    for name in problem_options:
+    for name in ("n", "k", "distractors", "others", "modulus"):
         if name in given and not hasattr(PROBLEMS[kind], name):
             raise ValueError(f"--{name} is of no use for problem {kind}")
-    for name in network_options:
+    for name in ("width", "layers", "heads", "causal"):
         if name in given and not any(hasattr(NETWORKS[network], name) for network in names):
             raise ValueError(f"--{name} is of no use for network {' or '.join(names)}")
     if "p" in given and supervision != "multi-task":
         raise ValueError(f"--p is of no use with supervision {supervision}")
     if "transformer" in names:
-        given = TUNED[kind] | given
+        given = TUNED.get(kind, {}) | given
+
+    def chosen(*names):
+        return {name: given[name] for name in names if name in given}
+
     runs, first = [], number("seed", given.get("seed", 0), 0, whole=True)
     for seed in range(first, first + number("seeds", given.get("seeds", 1), 1, 100_000, whole=True)):
         given["seed"] = seed
-        problem = PROBLEMS[kind](**{name: given[name] for name in PROBLEMS[kind].__dataclass_fields__ if name in given})
+        problem = PROBLEMS[kind](**chosen(*PROBLEMS[kind].__dataclass_fields__))
         for name in names:
-            network = NETWORKS[name](**{field: given[field] for field in NETWORKS[name].__dataclass_fields__ if field in given})
-            settings = {name: given[name] for name in ("seed", "p", "examples", "batch", "lr") if name in given}
-            runs.append(settings | {"problem": problem, "network": network, "supervision": supervision})
+            network = NETWORKS[name](**chosen(*NETWORKS[name].__dataclass_fields__))
+            settings = {"problem": problem, "network": network, "supervision": supervision}
+            runs.append(settings | chosen("seed", "p", "examples", "batch", "lr"))
     return runs
 
 
@@ -1498,33 +1483,14 @@ def asked(settings, run):
     return [*helpers, target]
 
 
-class Progress:
-    """What passes on standard error: in place on a terminal, else a line every two seconds."""
-
-    def __init__(self):
-        self.ended, self.shown_at, self.in_place = "", time.monotonic(), sys.stderr.isatty()
-
-    def show(self, text, now=False):
-        if now or time.monotonic() - self.shown_at >= (0.1 if self.in_place else 2):
-            self.shown_at = time.monotonic()
-            start, end = ("\r\033[K", "") if self.in_place else ("", "\n")
-            print(start + text, end=end, file=sys.stderr, flush=True)
-
-    def clear(self):
-        if self.in_place:
-            print(end="\r\033[K", file=sys.stderr, flush=True)
-
-
 def table(found):
-    """Say who learned what, a line for each network and supervision, over the seeds: (settings, Run) pairs."""
+    """Write who learned what, of (settings, Run) pairs: a line for each network and supervision."""
     groups, rows = {}, []
     for settings, run in found:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))
-    many = any(len(group) > 1 for group in groups.values())
     for (_, network, supervision), group in sorted(groups.items()):
-        settings, runs = group[0][0], [run for _, run in group]
-        tasks, share = list(runs[0].history[-1]["accuracy"]), 100 * settings.get("p", 0.2)
+        tasks, share = [*group[0][1].history[-1]["accuracy"]], 100 * group[0][0].get("p", 0.2)
         helper = tasks[0] if len(tasks) == 2 else "a helper"
         asks = {
             "target": f"{tasks[-1]} only (control)",
@@ -1535,44 +1501,49 @@ def table(found):
         }
         right = []
         for task in tasks:
-            shares = [run.history[-1]["accuracy"][task] for run in runs if task in asked(settings, run)]
+            of_those = [run for settings, run in group if task in asked(settings, run)]
+            shares = [run.history[-1]["accuracy"][task] for run in of_those]
             right.append(f"{100 * np.median(shares):.1f} %" if shares else "not asked")
-        solved = sum(run.solved_at is not None for run in runs)
-        seen = [run.solved_at or run.examples for run in runs]
-        budgets = [settings.get("examples", 1_000_000) for settings, _ in group]
-        cut_off = any(not run.solved_at and run.examples < budget for run, budget in zip(runs, budgets))
-        learned, examples = "yes" if solved else "no", f"{np.median(seen):,.0f}"
-        if many:
+        seen = [run.solved_at or run.examples for _, run in group]
+        examples, solved = f"{np.median(seen):,.0f}", sum(run.solved_at is not None for _, run in group)
+        learned = "yes" if solved else "no"
+        if len(group) > 1:
             low, high = np.quantile(seen, (0.25, 0.75))
-            learned, examples = f"{solved} of {len(runs)}", f"{examples} ({low:,.0f}-{high:,.0f})"
-        if cut_off:
-            learned += ", cut off" if many else " (cut off)"
-        seconds = f"{np.median([run.seconds for run in runs]):.2f} s"
+            learned, examples = f"{solved} of {len(group)}", f"{examples} ({low:,.0f}-{high:,.0f})"
+        budgets = [settings.get("examples", 1_000_000) for settings, _ in group]
+        if any(not run.solved_at and run.examples < budget for (_, run), budget in zip(group, budgets)):
+            learned += ", cut off"
+        seconds = f"{np.median([run.seconds for _, run in group]):.2f} s"
         rows.append((network, asks[supervision], *right, learned, examples, seconds))
     rows.insert(0, ("network", "what the data asks", *tasks, "learned", "examples", "time"))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    aligns = "<<" + ">" * (len(widths) - 2)
-    lines = ["  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths)) for row in rows]
-    lines += ["", "Learned: the target is right on 99 % or more of 10,000 fresh examples.",
-              "Examples: seen until then, else in all."]
-    if many:
-        lines[-1] += " Medians over seeds, in brackets the quartiles."
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:2], widths)]
+        lines.append("  ".join(cells + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:])]))
+    lines += ["", "Learned: the target is right on 99 % or more of 10,000 fresh examples."]
+    lines.append("Examples: seen until then, else in all. Of several seeds, medians (and quartiles).")
     return "\n".join(lines)
 
 
 class Compiling(numba.core.event.Listener):
     """Says, once, that Numba compiles; what it finds compiled on disk does not count."""
 
-    def __init__(self, progress):
-        self.progress, self.said = progress, False
+    said = False
 
     def on_start(self, event):
         if not self.said:
-            self.progress.show("Preparing: the first time this compiles for some seconds ...", now=True)
+            print("Preparing: the first time this compiles for some seconds ...", file=sys.stderr, flush=True)
         self.said = True
 
     def on_end(self, event):
         pass
+
+
+def progress(text):
+    """Show a line in place of the one before, on standard error if that is a terminal."""
+    if sys.stderr.isatty():
+        print(end=f"\r\033[K{text}", file=sys.stderr, flush=True)
 
 
 def show(problem, inputs, said):
@@ -1583,21 +1554,21 @@ def show(problem, inputs, said):
         if isinstance(problem, ParitySum) and problem.n <= 75:
             lines.append("".join("^" if j in problem.support else " " for j in range(problem.n)).rstrip())
         for who, (tasks, labels) in said.items():
-            pairs = [f"{task} = {words[label]}" for task, label in zip(problem.tasks, labels[i]) if task in tasks]
-            lines.append(who + ", ".join(pairs))
+            pairs = [(task, words[label]) for task, label in zip(problem.tasks, labels[i]) if task in tasks]
+            lines.append(who + ", ".join(f"{task} = {word}" for task, word in pairs))
         print("\n    " + "\n    ".join(lines))
     print(flush=True)
 
 
-def command(options, progress, found):
-    """Train with the chosen supervision, then the control on as many examples; note {who: (settings, Run)} in found.
+def command(options, found):
+    """Train with the chosen supervision, then the control on as many examples; note what comes in found.
 
     Returns what went wrong, a line for each run that failed.
     """
     runs, count = planned(options), number("show", options["show"] or 0, 0, 10_000, whole=True)
     problem, seed = runs[0]["problem"], runs[0]["seed"]
     failures, said, lock = [], {}, threading.Lock()
-    with numba.core.event.install_listener("numba:compile", Compiling(progress)):
+    with numba.core.event.install_listener("numba:compile", Compiling()):
         for settings in [settings for settings in runs if settings["seed"] == seed]:
             failed = run_one(settings | {"examples": 1})
             if isinstance(failed, Exception) and not isinstance(failed, Diverged):
@@ -1605,32 +1576,30 @@ def command(options, progress, found):
     held_out = getattr(problem, "sample_held_out", problem.sample)
     inputs, labels = held_out(np.random.default_rng(seed), max(1, count))
     if not options["json"]:
-        print(f"{problem}: {problem.__doc__.split('.')[0]}.")
         hidden = ", ".join(map(str, getattr(problem, "support", ())))
-        print(f"Hidden, with seed {seed}: {hidden}. For example:" if hidden else "For example:")
+        hidden = f"Hidden, with seed {seed}: {hidden}. " if hidden else ""
+        print(f"{problem}:\n{problem.__doc__.splitlines()[0]}\n{hidden}For example:")
         show(problem, inputs, {"": (problem.tasks, labels)})
 
     def note(settings, run, ended=False):  # after each evaluation, called by the threads that train
-        name, supervision, right = settings["network"].name, settings["supervision"], run.history[-1]["accuracy"]
+        name, supervision, seed = settings["network"].name, settings["supervision"], settings["seed"]
+        right = run.history[-1]["accuracy"]
         with lock:
-            found[name, supervision, settings["seed"]] = settings, run
+            found[name, supervision, seed] = settings, run
             if options["json"]:
                 record = as_record(settings, run)
                 if not ended:
-                    del record["history"]
-                    record |= {"event": "eval"} | run.history[-1]
+                    record |= {"event": "eval"} | record.pop("history")[-1]
                 print(json.dumps(record), flush=True)
             elif not ended:
                 right = ", ".join(f"{task} {100 * right[task]:.1f} %" for task in asked(settings, run))
-                who = f"{progress.ended}{name}, {supervision}, seed {settings['seed']}"
-                progress.show(f"{who}: {right} right after {run.examples:,} examples")
+                progress(f"{name}, {supervision}, seed {seed}: {right} right after {run.examples:,} examples")
 
     def train_all(runs):  # returns the controls
         controls = []
         reporting = [settings | {"report": functools.partial(note, settings)} for settings in runs]
         with contextlib.closing(sweep(reporting, store=options["store"], jobs=options["jobs"])) as ended:
-            for count, (settings, run) in enumerate(ended, 1):
-                progress.ended = f"{count} of {len(runs)} runs have ended; "
+            for settings, run in ended:
                 name, supervision = settings["network"].name, settings["supervision"]
                 if isinstance(run, Exception):
                     failures.append(f"{name}, seed {settings['seed']}: {run}")
@@ -1646,19 +1615,19 @@ def command(options, progress, found):
     controls = train_all(runs)
     if runs[0]["supervision"] != "target":
         train_all(controls)
-    if options["show"] and not options["json"]:
-        progress.clear()
-        print("What was answered:" if said else "What was answered, the store does not know.", flush=True)
+    progress("")
+    if count and not options["json"]:
+        print("What was answered:" if said else "What was answered, the store does not know.")
         show(problem, inputs, {"truth: ": (problem.tasks, labels)} | said)
     return failures
 
 
 def main(argv=None):
     """Run the command line; return the exit status."""
-    options, progress, found, complaints = parse(argv), Progress(), {}, []
+    options, found, complaints = parse(argv), {}, []
     try:
         try:
-            complaints = command(options, progress, found)
+            complaints = command(options, found)
             status = 1 if complaints else 0
         except KeyboardInterrupt:
             status, complaints = 130, ["interrupted: runs under way count as they stood"]
@@ -1668,7 +1637,7 @@ def main(argv=None):
             status, complaints = 2, [error]
         except MemoryError:
             status, complaints = 2, ["not enough memory for such sizes"]
-        progress.clear()
+        progress("")
         if found and (status == 130 or not options["json"]):
             print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
         for complaint in complaints:
