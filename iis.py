@@ -72,7 +72,8 @@ class ParitySum:
         sums = [bits[:, group].sum(axis=1, dtype=np.int64) for group in self.groups]
         return np.stack([*sums, sums[0] % 2], axis=1)
 
-    def show(self, bits):  # one example, (n,), as a person would write it
+    def show(self, bits):
+        """Write one example, (n,), as a person would."""
         return "".join(map(str, bits))
 
 
@@ -100,8 +101,7 @@ def supervise(labels, rng, supervision, p=0.2):
     asked = np.full(size, tasks - 1)  # the target
     if supervision != "target" and tasks > 1:
         asked = np.where(rng.random(size) < p, rng.integers(0, tasks - 1, size), asked)
-    carried = np.arange(tasks) == asked[:, None]  # (size,) -> (size, tasks)
-    return np.where(carried, labels, -1)
+    return np.where(np.arange(tasks) == asked[:, None], labels, -1)  # (size,) -> (size, tasks)
 
 
 # A network of your own is a subclass of Network with
@@ -112,8 +112,8 @@ def supervise(labels, rng, supervision, p=0.2):
 
 class Network:
     """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
-
-    params = optimised = None  # until init; and until Adam's first step with these params
+    params = None  # until init
+    optimised = None  # the params that Adam has taken steps with
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
@@ -239,7 +239,6 @@ class Diverged(ValueError):
 @dataclass
 class Run:
     """What came of one training."""
-
     solved_at: int | None = None  # examples seen when the target was first 99 % right, or None
     examples: int = 0  # seen in all
     seconds: float = 0.0  # of wall time, evaluations included
@@ -335,7 +334,7 @@ def kernel(function, **options):
         return numba.njit(**options)(function)
 
 
-part = functools.partial(kernel, inline="always")  # compiled into the kernel that calls it: that takes less time
+part = functools.partial(kernel, inline="always")  # compiled into the kernel that calls it: takes less time
 
 
 class Params(dict):
@@ -646,7 +645,7 @@ class Bilinear(Network):
         self.params = Params({"W": W, "v": v, "c": np.zeros(1, dtype)})
 
     def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of the carried labels' losses, as in bilinear_head, and its gradients."""
+        """Return the mean over examples of what bilinear_head says labels cost, and its gradients."""
         bits, labels = fitting(self, inputs, labels)
         gradients = self.params.zeros()
         (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
@@ -729,8 +728,8 @@ class Digits:
         lines = []
         for first in range(0, self.n, 8):
             for row in range(8):
-                parts = ["".join(" #"[ink] for ink in picture[row]) for picture in pictures[first : first + 8]]
-                lines.append("|".join(parts))
+                inks = [picture[row] for picture in pictures[first : first + 8]]
+                lines.append("|".join("".join(" #"[bit] for bit in ink) for ink in inks))
             lines.append("")
         return "\n".join(lines[:-1])
 
@@ -1083,10 +1082,9 @@ class Transformer(Network):
     def forward(self, tokens, places):
         """Return the logits, (size tasks, answers), and what backward will need."""
         size, length, _ = tokens.shape
-        onehot = np.zeros((sum(self.fields), length, size), self.params.flat.dtype)
-        for field, first in enumerate(np.cumsum([0, *self.fields[:-1]])):
-            np.put_along_axis(onehot, tokens[:, :, field].T[None] + first, 1, axis=0)
-        onehot = onehot.reshape(len(onehot), -1)  # (values, length, size) -> (values, positions)
+        columns = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # -> (fields, positions)
+        onehot = [column == np.arange(count)[:, None] for column, count in zip(columns, self.fields)]
+        onehot = np.concatenate(onehot).astype(self.params.flat.dtype)  # -> (values, positions)
         x, kept = self.params["E"] @ onehot, []  # -> (width, positions)
         for layer in range(self.layers):
             g, A, O, h, U, b, D = self.layer(self.params, layer)
@@ -1094,11 +1092,15 @@ class Transformer(Network):
             qkv = (A @ y).reshape(-1, length, size)  # -> (3 width, length, size)
             seen, attention = attention_forward(qkv, self.heads, self.causal)
             seen = seen.reshape(x.shape)
-            z = x + O @ seen
+            z = O @ seen
+            z += x
             y2, scale2 = norm_forward(z, h)
-            hidden = np.maximum(U @ y2 + b[:, None], 0)  # -> (2 width, positions)
+            hidden = U @ y2  # -> (2 width, positions)
+            hidden += b[:, None]
+            np.maximum(hidden, 0, out=hidden)
             kept.append((x, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
-            x = z + D @ hidden
+            x = D @ hidden  # -> (width, positions)
+            x += z
         read = (places * size + np.arange(size)[:, None]).ravel()  # columns, by example and task
         last = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
         y, scale = norm_forward(last, self.params["g"])
@@ -1117,7 +1119,8 @@ class Transformer(Network):
             dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
             dD[:] = dx @ hidden.T
-            dhidden = (D.T @ dx) * (hidden > 0)
+            dhidden = D.T @ dx
+            dhidden *= hidden > 0
             dU[:], db[:] = dhidden @ y2.T, dhidden.sum(axis=1)
             dx += norm_backward(U.T @ dhidden, z, scale2, h, dh)
             dO[:] = dx @ seen.T
@@ -1159,7 +1162,8 @@ class Transformer(Network):
         for start in range(0, len(tokens), 100):  # by so many that they stay in the cache
             rows = slice(start, start + 100)
             logits, _ = self.forward(tokens[rows], places[rows])
-            answers[rows] = logits.argmax(axis=1).reshape(answers[rows].shape)  # (size tasks,) -> (size, tasks)
+            best = logits.argmax(axis=1)  # (size tasks, answers) -> (size tasks,)
+            answers[rows] = best.reshape(-1, places.shape[1])  # -> (size, tasks)
         return answers
 
 
@@ -1257,7 +1261,7 @@ VERSION = 2  # changes whenever results do, so that stored ones of another versi
 
 
 def arguments_of(settings):
-    """Return all arguments of train(**settings) that decide its outcome. Raises TypeError for unknown ones."""
+    """Return all arguments of train(**settings) that decide what comes of it. Raises TypeError."""
     call = inspect.signature(train).bind(**settings)
     call.apply_defaults()
     arguments = dict(call.arguments)
@@ -1284,7 +1288,7 @@ def as_record(settings, run):
 
 
 def open_store(path):
-    """Connect to a store, made anew if need be. Raises OSError, or ValueError if the file is something else."""
+    """Connect to a store, made if need be. Raises OSError, or ValueError if the file is something else."""
     try:
         store = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -1297,7 +1301,7 @@ def open_store(path):
 
 
 def run_one(settings, stopping=None):
-    """Train what the settings describe, on a copy of the network; return the Run, or the exception instead."""
+    """Train what the settings describe, on a copy of the network; return the Run, or what was raised."""
 
     def report(run):
         if stopping and stopping.is_set():
@@ -1339,7 +1343,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
         try:
             arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
             if database and " at 0x" in arguments:
-                raise ValueError(f"to be stored, objects need a repr that tells all, as dataclasses do: {arguments}")
+                raise ValueError(f"a store needs objects whose repr tells all, as of dataclasses: {arguments}")
             same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
         except (TypeError, ValueError) as error:
             yield settings, error
