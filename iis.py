@@ -1289,6 +1289,8 @@ def as_record(settings, run):
 
 def open_store(path):
     """Connect to a store, made if need be. Raises OSError, or ValueError if the file is something else."""
+    if not os.fspath(path):
+        raise ValueError("a store must have a name")
     try:
         store = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -1343,7 +1345,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
         try:
             arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
             if database and " at 0x" in arguments:
-                raise ValueError(f"a store needs objects whose repr tells all, as of dataclasses: {arguments}")
+                raise ValueError(f"a store needs a repr that tells all, as dataclasses have: {arguments}")
             same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
         except (TypeError, ValueError) as error:
             yield settings, error
@@ -1644,6 +1646,9 @@ def main(argv=None):
         progress("")
         if found and (status == 130 or not options["json"]):
             print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
+            if options["problem"] in (None, "parity") and not options["json"]:
+                print("\nWhy: each hidden bit moves the sum, but tells nothing of the parity by itself. So the sum is what")
+                print("finds the hidden bits, and that was the hard part. See python plots.py why.", flush=True)
         for complaint in complaints:
             print(f"iis.py: {complaint}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads the output has seen enough

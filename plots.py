@@ -1,9 +1,15 @@
 """Figures about iis.py. `python plots.py` draws all into the folder figures/ and says where.
 
-`python plots.py mixture` draws one. What is computed, iis.py computes; here it is drawn.
+`python plots.py mixture` draws one. What is computed, iis.py computes; here it is drawn: one function a
+figure, each makes one point, which its title says. The colours differ in lightness too, for grey prints and
+for eyes that see few of them. A median counts a run that did not learn as larger than any other.
 """
 
 import argparse
+import contextlib
+import functools
+import importlib
+import itertools
 import os
 import platform
 import sys
@@ -13,221 +19,284 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # runs are parallel, their products need not be
-
+if __name__ == "__main__":  # runs will be parallel; products of matrices need not be so too
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from matplotlib.widgets import RadioButtons, Slider
 
 import iis
 
-plt.rcParams.update(
-    {
-        "figure.constrained_layout.use": True,
-        "figure.dpi": 110,
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-    }
-)
-
-
+STYLE = {"figure.constrained_layout.use": True, "figure.dpi": 110, "font.size": 9, "legend.fontsize": 8,
+         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
+         "axes.titlesize": 10, "figure.titlesize": 11}
 SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
+WATCHED = {"store": None, "executor": None}  # for runs that report as they go: from here, and not from a store
+RIGHT = "held-out examples right (%)"
+LEARNED = "examples until parity is 99 % right"
 
 
-def run_all(configs, key, **settings):
-    """Train all configurations; print what came, and return it: {key(config): [Run per seed]}."""
-    if sys.stderr.isatty():
-        settings["progress"] = lambda text: print(end=f"\r\033[K{text}\r", file=sys.stderr, flush=True)
-    runs = defaultdict(dict)
-    for config, run in iis.sweep(configs, **SWEEP | settings):
+# --------------------------------------------------------------------------------------------------
+# What figures share
+
+
+def run_all(runs, key, **how):
+    """Train all runs; print what came of each group, and return it: {key(settings): [Run per seed]}."""
+    found = defaultdict(dict)
+    for count, (settings, run) in enumerate(iis.sweep(runs, **SWEEP | how), 1):
         if isinstance(run, Exception):
             raise run
-        runs[key(config)][config["seed"]] = run
-    runs = {name: [found[seed] for seed in sorted(found)] for name, found in runs.items()}
-    for name in dict.fromkeys(map(key, configs)):
-        solved = [run.solved_at for run in runs[name] if run.solved_at]
-        right = [100 * [*run.history[-1]["accuracy"].values()][-1] for run in runs[name]]
-        label = " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-        print(f"{label:24} learned {len(solved):2} of {len(right)},", end=" ")
-        print(f"{np.median(right):5.1f} % right at the end", end=", " if solved else "\n")
-        if solved:
-            print(f"after {np.median(solved):9,.0f} examples ({min(solved):,} to {max(solved):,})")
-    return runs
+        found[key(settings)][settings["seed"]] = run
+        if sys.stderr.isatty():
+            print(f"\r\033[K{count} of {len(runs)} runs", end="\r\033[K"[: 1 + 3 * (count == len(runs))],
+                  file=sys.stderr, flush=True)
+    groups = {name: [found[name][seed] for seed in sorted(found[name])] for name in dict.fromkeys(map(key, runs))}
+    for name, group in groups.items():
+        words, seen = " ".join(map(str, name)), [run.solved_at or np.inf for run in group]
+        right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in group])
+        print(f"{words:28} learned {np.isfinite(seen).sum():2} of {len(seen):2}, {right:5.1f} % right at the end,"
+              f" median {said(np.median(seen)):>9} examples ({said(min(seen))} to {said(max(seen))})", flush=True)
+    return groups
 
 
-def middle(values):
-    """Median, and distances to the lowest and the highest, as matplotlib's errorbar takes them."""
-    median = np.median(values)
-    return median, median - min(values), max(values) - median
+def said(examples):
+    return f"{examples:,.0f}" if np.isfinite(examples) else "never"
+
+
+def solved(runs):
+    """The examples until each run was solved, infinitely many if it was not."""
+    return np.array([run.solved_at or np.inf for run in runs])
+
+
+def shade(i, count):
+    """The i-th of so many colours, from dark to light."""
+    return plt.cm.viridis(0.87 * i / max(1, count - 1))
+
+
+def titled(figure, point, details):
+    figure.suptitle(f"{point}\n{details}")
+
+
+def lines(axis, runs, task, **style):
+    """Accuracy over examples, a line for each seed. It ends where the run ends: at a dot, if it was solved there."""
+    style = {"linewidth": 0.9, "marker": "o", "markersize": 3.5} | style
+    for i, run in enumerate(runs):
+        right = [100 * record["accuracy"][task] for record in run.history]
+        style["markevery"] = [len(right) - 1] if run.solved_at == run.examples else []
+        axis.plot([record["examples"] for record in run.history], right, **style)
+        style["label"] = None  # one for all
 
 
 def dots(axis, position, runs, limit, **style):
     """A dot for each seed: the examples until it was solved, or above `limit` if it was not."""
     seen = [run.solved_at or 1.4 * limit for run in runs]
-    spread = np.linspace(-0.12, 0.12, len(seen)) if len(seen) > 1 else [0]
-    style = {"marker": "o", "markersize": 4, "linestyle": ""} | style
-    axis.plot(position + np.array(spread), seen, **style)
+    spread = np.linspace(-0.1, 0.1, len(seen)) if len(seen) > 1 else np.zeros(1)
+    axis.plot(position + spread, seen, **{"marker": "o", "markersize": 4, "linestyle": "", "alpha": 0.8} | style)
 
 
 def not_learned(axis, limit):
-    """Mark the band in which dots() puts the runs that were not solved; to call when all are drawn."""
+    """Mark the band in which dots puts the runs that were not solved; to call when all are drawn."""
     axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
-    text, transform = f"not learned in {limit:,}", axis.get_yaxis_transform()
-    axis.text(0.5, 2 * limit, text, va="center", ha="center", fontsize=8, transform=transform)
+    axis.text(0.5, 2 * limit, f"not learned in {limit:,}", va="center", ha="center", fontsize=8,
+              transform=axis.get_yaxis_transform())
     axis.set(yscale="log", ylim=(None, 2.5 * limit))
     counted(axis.yaxis)
 
 
-def counted(axis):
-    """Write 20k for 20,000, also between the powers of ten."""
-    axis.set_major_formatter(EngFormatter(sep=""))
+def counted(axis, form=None):
+    """Write 20k for 20,000 or as form says; on a logarithmic axis between powers of ten too, where there is room."""
+    axis.set_major_formatter(form or EngFormatter(sep=""))
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
-        axis.set_minor_formatter(EngFormatter(sep="") if high < 30 * low else NullFormatter())
-        axis.set_minor_locator(LogLocator(subs=(2, 5) if high < 30 * low else "auto"))
+        subs = (1,) if high > 300 * low else (1, 2, 5) if high > 6 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=30))
+        axis.set_minor_locator(NullLocator())
 
 
-def curves(runs, task):
-    """Accuracy over examples: (examples, median, lowest, highest) over the runs' seeds, in percent.
+def ticks(axis, values):
+    """Label these values and no others."""
+    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_minor_locator(NullLocator())
 
-    A run that was solved and stopped is taken to stay where it was.
-    """
-    longest = max((run.history for run in runs), key=len)
-    rows = [[100 * record["accuracy"][task] for record in run.history] for run in runs]
-    rows = np.array([row + row[-1:] * (len(longest) - len(row)) for row in rows])
-    examples = [record["examples"] for record in longest]
-    return examples, np.median(rows, axis=0), rows.min(axis=0), rows.max(axis=0)
+
+# --------------------------------------------------------------------------------------------------
+# The finding
 
 
 def mixture(seeds=5):
-    """What share of helper questions is best? Both tasks over training, and examples needed, against p."""
-    shares = [0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1]
-    budget = 3_000_000
-    runs = run_all(
-        [
-            {"network": network, "p": p, "seed": seed, "examples": budget}
-            for p in shares
-            for network in iis.NETWORKS["parity"]
-            for seed in range(seeds)
-        ],
-        lambda config: (config["network"], config["p"]),
-    )
-    figure, axes = plt.subplots(2, 3, figsize=(11, 6), width_ratios=[1, 1, 1.1])
-    colours = plt.cm.viridis(np.linspace(0, 0.92, len(shares)))
-    for row, network in zip(axes, iis.NETWORKS["parity"]):
-        for axis, task in zip(row, ("parity", "sum")):
-            for p, colour in zip(shares, colours):
-                if p == 0 and task == "sum":
-                    continue  # never asked
-                examples, median, low, high = curves(runs[network, p], task)
-                style = {0: "--", 1: ":"}.get(p, "-")
-                axis.plot(examples, median, style, color=colour, label=f"{p:g}")
-                axis.fill_between(examples, low, high, color=colour, alpha=0.15, linewidth=0)
-            axis.set(xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
-            axis.set(title=f"{network}: {task}", ylabel="held-out examples right (%)")
-        for position, (p, colour) in enumerate(zip(shares, colours)):
-            dots(row[2], position, runs[network, p], budget, color=colour)
-        not_learned(row[2], budget)
-        row[2].set_ylabel("examples until 99 % right")
-        row[2].set_title(f"{network}: parity learned after")
-        row[2].set_xticks(range(len(shares)), [f"{p:g}" for p in shares], rotation=60)
-    axes[1, 0].set_xlabel("examples seen")
-    axes[1, 1].set_xlabel("examples seen")
-    axes[1, 2].set_xlabel("p, the share of examples that ask the sum")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), title="p", loc="outside right center")
-    figure.suptitle(
-        f"Parity of 5 hidden bits out of 50, mixed with their sum. {seeds} seeds: median and range, or a dot each"
-    )
+    """What share of helper questions is best? Examples needed against p, and what training looks like."""
+    shares, shown = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1), (0, 0.01, 0.2, 0.9)
+    networks, budget = (iis.Bilinear(), iis.MLP()), 3_000_000
+    runs = [dict(problem=iis.ParitySum(seed=seed), network=network, p=p, seed=seed, examples=budget)
+            for p in shares for network in networks for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["network"].name, settings["p"]))
+    layout = [["all", "all", 0, 0.01], ["all", "all", 0.2, 0.9]]
+    figure, axes = plt.subplot_mosaic(layout, figsize=(12, 5.2))
+    for i, (name, marker) in enumerate((("bilinear", "D"), ("mlp", "o"))):
+        for position, p in enumerate(shares):
+            label = {"label": name} if p == 0 else {}
+            dots(axes["all"], position + 0.3 * i - 0.15, runs[name, p], budget, color=shade(i, 2.6), marker=marker, **label)
+        for p in shown:
+            for task, style in (("sum", ":"), ("parity", "-")):
+                if p > 0 or task == "parity":  # what was asked
+                    label = {"label": f"{name}: {task}"} if p == 0.2 else {}
+                    lines(axes[p], runs[name, p], task, color=shade(i, 2.6), linestyle=style, marker=marker, **label)
+    not_learned(axes["all"], budget)
+    axes["all"].set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
+    axes["all"].set(xlabel="p, the share of examples that ask the sum", ylabel=LEARNED)
+    axes["all"].legend(loc="center left")
+    for p in shown:
+        axes[p].set(title=f"p = {p:g}", xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
+        counted(axes[p].xaxis)
+        if p in (0, 0.2):
+            axes[p].set_ylabel(RIGHT)
+        if p in (0.2, 0.9):
+            axes[p].set_xlabel("examples seen")
+    axes[0.2].legend(loc="lower right", fontsize=7)
+    titled(figure, "Any share of sums but the most extreme ones teaches both networks the parity",
+           f"5 hidden bits out of 50. A dot, or a line, for each of {seeds} seeds; a line ends where parity is learned")
     return figure
 
 
-def hops(problem, p, seeds):
-    """Accuracy of every task of a sequence problem over training, under each supervision."""
-    kinds = "multi-label", "multi-task", "target"
-    base = {"problem": problem, "p": p}
-    configs = [base | {"supervision": kind, "seed": seed} for kind in kinds for seed in range(seeds)]
-    runs = run_all(configs, lambda config: config["supervision"])
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
-    longest = max(run.examples for kind in kinds[:2] for run in runs[kind])
-    for axis, kind in zip(axes, kinds):
-        tasks = list(runs[kind][0].history[0]["accuracy"])
-        for i, task in enumerate(tasks):
-            if kind == "target" and task != tasks[-1]:
-                continue  # never asked
-            colour = plt.cm.viridis(0.92 * (1 - i / max(1, len(tasks) - 1)))
-            examples, median, low, high = curves(runs[kind], task)
-            axis.plot(examples, median, color=colour, label=task, linewidth=1 + i / len(tasks))
-            axis.fill_between(examples, low, high, color=colour, alpha=0.15, linewidth=0)
-        title = {
-            "multi-task": f"one label: {100 * p:g} % ask an earlier one",
-            "multi-label": "all labels",
-        }
-        axis.set(title=title.get(kind, f"{tasks[-1]} alone"), xlabel="examples seen", xscale="log")
-        axis.set(xlim=(6.4e3, longest))
-    axes[0].set_ylabel("held-out examples right (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle(
-        f"{problem.capitalize()}: when each question is answered right. {seeds} seeds, median and range"
-    )
+def why(seeds=5):
+    """Why does the sum help? It tells which bits are hidden, and of those parity is a zigzag."""
+    problem, rng, watched = iis.ParitySum(), np.random.default_rng(0), defaultdict(list)
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7.2))
+    network, hidden = iis.MLP(), np.isin(np.arange(problem.n), problem.support)
+    network.init(problem, rng)
+    for task, (name, marker) in enumerate((("sum", "s"), ("parity", "o"))):
+        gradient = 0
+        for _ in range(10):  # all at once they would not fit the memory
+            bits, labels = problem.sample(rng, 64_000)
+            labels[:, 1 - task] = -1
+            gradient += network.loss_and_gradients(bits, labels)[1]["W"] / 10
+        lengths, colour = np.linalg.norm(gradient, axis=1), shade(1 - task, 2.6)  # (n, width) -> (n,)
+        axes[0, 0].plot(np.flatnonzero(hidden), lengths[hidden], marker, color=colour, label=f"{name}, hidden bits")
+        axes[0, 0].plot(np.flatnonzero(~hidden), lengths[~hidden], marker, color=colour, label=f"{name}, other bits",
+                        fillstyle="none")
+    axes[0, 0].set(yscale="log", xlabel="input bit", ylabel="length of the gradient by its weights",
+                   title="mlp at its start, 640,000 examples: the sum shows the hidden bits")
+    counted(axes[0, 0].yaxis, "{x:g}")
+    axes[0, 0].legend(loc="lower left", ncols=2)
+
+    inputs, labels = problem.sample(rng, 4_000)
+
+    def watch(key, run):  # the share of inputs of each sum that are called odd
+        odd = run.network.predict(inputs)[:, 1]
+        shares = [odd[labels[:, 0] == s].mean() for s in range(problem.k + 1)]
+        watched[key].append((run.history[-1]["accuracy"]["parity"], shares))
+
+    runs = [dict(problem=problem, network=network, seed=seed, every=1280,
+                 report=functools.partial(watch, (network.name, seed)))
+            for network in (iis.MLP(), iis.Bilinear()) for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["network"].name,), **WATCHED)
+    sums = np.arange(problem.k + 1)
+    axes[1, 1].plot(sums, 100 * (sums % 2), color="0.75", linewidth=5, label="the parity")
+    for axis, name, i in ((axes[0, 1], "mlp", 1), (axes[1, 0], "bilinear", 0)):
+        for task, style in (("sum", ":"), ("parity", "-")):
+            lines(axis, runs[name,], task, color=shade(i, 2.6), linestyle=style, label=task)
+        for level, words in ((20 / 32, "only the sums 2 and 3"), (30 / 32, "all but 0 and 5"), (31 / 32, "all but one end")):
+            axis.axhline(100 * level, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+            axis.annotate(f"{100 * level:.1f} %: {words}", (1.01, 100 * level), xycoords=("axes fraction", "data"),
+                          fontsize=7, va="top" if level == 30 / 32 else "center")
+        axis.set(title=f"{name}, 20 % sums: first the sum, then the parity", xlabel="examples seen", ylabel=RIGHT)
+        axis.set(ylim=(20, 102))
+        counted(axis.xaxis)
+        axis.legend(loc="lower right")
+        plateau = [min(watched[name, seed], key=lambda moment: abs(moment[0] - 30 / 32))[1] for seed in range(seeds)]
+        axes[1, 1].plot(sums, 100 * np.median(plateau, axis=0), "oD"[1 - i] + "--", color=shade(i, 2.6),
+                        label=f"{name}, when {100 * 30 / 32:.1f} % right")
+    axes[1, 1].set(title="parity turns with each step of the sum; the ends, 1 in 32 inputs each, come last",
+                   xlabel="sum of the hidden bits", ylabel="called odd (%)")
+    axes[1, 1].legend()
+    titled(figure, "The sum tells the network which bits count; parity is then a zigzag over k + 1 values",
+           f"5 hidden bits out of 50. Trainings: a line for each of {seeds} seeds, it ends where parity is learned")
     return figure
 
 
-def lego(seeds=5):
-    """A chain of 6 variables: which hops become right, and when?"""
-    return hops("lego", 0.5, seeds)
-
-
-def code(seeds=3):
-    """Programs of 4 lines: which lines become right, and when?"""
-    return hops("code", 0.5, seeds)
+def separation(seeds=10):
+    """How far does each supervision get as k grows? The control has fewer seeds and a budget."""
+    ks, budget, controls = range(2, 9), 10_000_000, max(1, seeds // 2)
+    kinds = {"target": "parity alone", "multi-task": "one label, 20 % ask the sum", "multi-label": "both labels"}
+    runs = [dict(problem=iis.ParitySum(k=k, seed=seed), network=iis.MLP(), supervision=kind, seed=seed, examples=budget)
+            for kind in kinds for k in ks for seed in range(controls if kind == "target" else seeds)]
+    runs = run_all(runs, lambda settings: (settings["supervision"], settings["problem"].k))
+    figure, axis = plt.subplots(figsize=(7.5, 4.8))
+    for i, (kind, words) in enumerate(kinds.items()):
+        medians = [np.median(solved(runs[kind, k])) for k in ks]
+        axis.plot(np.array(ks) + 0.25 * (i - 1), medians, (":", "-", "--")[i], color=shade(i, 3), linewidth=1)
+        for k in ks:
+            label = {"label": f"{words}, {len(runs[kind, k])} seeds"} if k == ks[0] else {}
+            dots(axis, k + 0.25 * (i - 1), runs[kind, k], budget, color=shade(i, 3), marker="osv"[i], **label)
+    not_learned(axis, budget)
+    axis.set(xlabel="k, hidden bits out of 50", ylabel=LEARNED)
+    axis.legend(loc="lower right")
+    titled(figure, "With the sum's help larger parities are learned than alone",
+           "mlp of width 128. A dot for each seed, lines at medians")
+    return figure
 
 
 def supervision(seeds=10):
-    """How do labels of easier questions compare with a chain of thought, in examples, labels and work?"""
-    kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels"}
-    kinds |= {"explicit": "all, read\nin turn"}
-    settings = {  # examples at most; on parity that is more than any helper needs
-        "parity": ({"p": 0.2, "examples": 200_000, "every": 1280}, "parity, 5 of 50 bits"),
-        "lego": ({"p": 0.5, "examples": 300_000}, "lego, 6 hops"),
-        "code": ({"p": 0.5, "examples": 500_000}, "code, 4 lines"),
-    }
-    figure, axes = plt.subplots(3, 3, figsize=(10, 7.5), sharex=True)
-    for column, (problem, (common, title)) in zip(axes.T, settings.items()):
-        count = seeds if problem == "parity" else max(1, seeds // 3)
-        common |= {"problem": problem}
-        configs = [common | {"supervision": kind, "seed": s} for kind in kinds for s in range(count)]
-        runs = run_all(configs, lambda config: (config["problem"], config["supervision"]))
-        for position, kind in enumerate(kinds):
-            task, network = iis.build(common)
-            network.init(iis.Explicit(task) if kind == "explicit" else task, np.random.default_rng(0))
-            tasks, work = len(task.tasks), iis.multiplications(network)
-            labels = tasks if kind in ("multi-label", "explicit") else 1
-            passes = tasks if kind == "explicit" else 1
-            colour = plt.cm.viridis(0.28 * position)
-            dots(column[0], position, runs[problem, kind], common["examples"], color=colour)
-            used = [labels * run.solved_at for run in runs[problem, kind] if run.solved_at]
-            column[1].plot([position] * len(used), used, "o", color=colour, markersize=4)
-            column[2].bar(position, passes * work, color=colour, width=0.6)
-            text = f"{passes} pass" + "es" * (passes > 1)
-            column[2].text(position, passes * work, text, ha="center", va="bottom", fontsize=8)
+    """How do labels of easier questions compare with a chain of thought, in examples, labels and passes?"""
+    kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels",
+             "explicit": "all, read\nin turn", "curriculum": "one, easy\nones first"}
+    settings = [  # examples at most: on parity more than any helper needs
+        (dict(problem=iis.ParitySum(), network=iis.MLP(), p=0.2, examples=200_000, every=1280), "parity, 5 of 50 bits", 5),
+        (dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=300_000), "lego, 5 hops", 4),
+        (dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.75, examples=500_000), "code, 4 lines", 4)]
+    figure, axes = plt.subplots(2, 3, figsize=(12, 6.4), sharex="col", width_ratios=[5, 4, 4])
+    for column, (common, title, many) in zip(axes.T, settings):
+        count = seeds if common["problem"].name == "parity" else max(1, seeds // 3)
+        compared, tasks, labels = list(kinds)[:many], len(common["problem"].tasks), []
+        runs = run_all([common | dict(supervision=kind, seed=seed) for kind in compared for seed in range(count)],
+                       lambda settings: (settings["problem"].name, settings["supervision"]))
+        for position, kind in enumerate(compared):
+            group = runs[common["problem"].name, kind]
+            dots(column[0], position, group, common["examples"], color=shade(position, 5), marker="osv^D"[position])
+            carried = tasks if kind in ("multi-label", "explicit") else 1
+            used = [carried * run.solved_at for run in group if run.solved_at]
+            column[1].plot([position] * len(used), used, "osv^D"[position], color=shade(position, 5), markersize=4)
+            labels.append(f"{kinds[kind]}\n{tasks} passes" if kind == "explicit" else f"{kinds[kind]}\n1 pass")
         not_learned(column[0], common["examples"])
         column[1].set_yscale("log")
-        column[2].margins(y=0.12)
         counted(column[1].yaxis)
-        counted(column[2].yaxis)
         column[0].set_title(f"{title}: {count} seeds")
-        column[2].set_xticks(range(len(kinds)), kinds.values())
-    names = "examples until 99 % right", "labels consumed until then", "multiplications to answer once"
-    for axis, name in zip(axes[:, 0], names):
-        axis.set_ylabel(name)
-    figure.suptitle(
-        "Labels of easier questions, and a chain of thought (read in turn). A dot for each seed"
-    )
+        column[1].set_xticks(range(many), labels, fontsize=8)
+        column[1].set_xlim(-0.5, many - 0.5)
+    axes[0, 0].set_ylabel("examples until the target is 99 % right")
+    axes[1, 0].set_ylabel("labels consumed until then")
+    titled(figure, "A chain of thought (all, read in turn) learns from the fewest examples, "
+           "but needs a pass for each question to answer", "Below, what answering takes. A dot for each seed")
+    return figure
+
+
+def curriculum(seeds=10):
+    """Must the easy questions be mixed in, or can they come first? Then they may be forgotten."""
+    kinds = {"multi-task": "mixed, 20 % ask the sum", "curriculum": "first the sum alone, then the parity alone"}
+    cases = [(iis.MLP(), 5, 600_000), (iis.MLP(), 7, 1_500_000), (iis.Bilinear(), 5, 600_000)]
+    figure, axes = plt.subplots(1, 4, figsize=(13, 4), width_ratios=[1.2, 1, 1, 1])
+    runs = [dict(problem=iis.ParitySum(k=k, seed=seed), network=network, supervision=kind, seed=seed, examples=examples,
+                 stop_when_solved=False)
+            for network, k, examples in cases for kind in kinds for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["network"].name, settings["problem"].k, settings["supervision"]))
+    for position, ((network, k, budget), axis) in enumerate(zip(cases, axes[1:])):
+        for i, (kind, words) in enumerate(kinds.items()):
+            group, style = runs[network.name, k, kind], {"color": shade(1 - i, 2.6), "label": words}
+            lines(axis, group, "sum", linestyle="-:"[1 - i], **style)
+            style |= {} if position == 0 else {"label": None}
+            dots(axes[0], position + 0.3 * i - 0.15, group, budget, marker="oD"[i], **style)
+        axis.set(title=f"{network.name}, k = {k}", xlabel="examples seen", ylim=(30, 103))
+        counted(axis.xaxis)
+    axes[0].set_yscale("log")
+    counted(axes[0].yaxis)
+    axes[0].set_ylabel(LEARNED)
+    axes[0].set_xticks(range(len(cases)), [f"{network.name}\nk = {k}" for network, k, _ in cases])
+    axes[1].set_ylabel("the sum: " + RIGHT)
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    titled(figure, "Easy questions first teach parity about as soon as mixed ones, but an mlp then forgets the easy ones",
+           f"Parity of k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds")
     return figure
 
 
@@ -235,77 +304,53 @@ def interference(seeds=5):
     """Do helpers that help with nothing do harm? Sums of other bits beside the right one."""
     counts, widths, budget = (0, 1, 2, 4, 8), (8, 32, 128), 1_000_000
     kinds = {"multi-task": "one label: 20 % ask a sum, of any group", "multi-label": "all labels"}
-    configs = [
-        {"distractors": d, "network": "mlp", "width": width, "seed": seed, "supervision": kind}
-        for d in counts
-        for width in widths
-        for seed in range(seeds)
-        for kind in kinds
-    ]
-    runs = run_all(configs, lambda c: (c["supervision"], c["width"], c["distractors"]))
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
-    for axis, (kind, title) in zip(axes, kinds.items()):
+    runs = [dict(problem=iis.ParitySum(distractors=count, seed=seed), network=iis.MLP(width), supervision=kind, seed=seed)
+            for count in counts for width in widths for seed in range(seeds) for kind in kinds]
+    runs = run_all(runs, lambda settings: (settings["supervision"], settings["network"].width, settings["problem"].distractors))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    for axis, (kind, words) in zip(axes, kinds.items()):
         for i, (width, marker) in enumerate(zip(widths, "v^o")):
-            colour = plt.cm.viridis(0.4 * i)
-            medians = [
-                np.median([run.solved_at or 1.4 * budget for run in runs[kind, width, d]])
-                for d in counts
-            ]
-            axis.plot(np.arange(5) + 0.25 * (i - 1), medians, color=colour, linewidth=1)
-            for position, d in enumerate(counts):
-                label = {"label": f"width {width}"} if d == 0 else {}
-                place = position + 0.25 * (i - 1)
-                dots(axis, place, runs[kind, width, d], budget, color=colour, marker=marker, **label)
+            places = np.arange(len(counts)) + 0.25 * (i - 1)
+            medians = [np.median(solved(runs[kind, width, count])) for count in counts]
+            axis.plot(places, medians, (":", "--", "-")[i], color=shade(i, 3), linewidth=1)
+            for place, count in zip(places, counts):
+                label = {"label": f"width {width}"} if count == 0 else {}
+                dots(axis, place, runs[kind, width, count], budget, color=shade(i, 3), marker=marker, **label)
         not_learned(axis, budget)
-        axis.set(title=title, xlabel="distractors: sums of 5 other bits each")
+        axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
         axis.set_xticks(range(len(counts)), counts)
-    axes[0].set_ylabel("examples until parity is 99 % right")
+    axes[0].set_ylabel(LEARNED)
     axes[0].legend(loc="lower right")
-    figure.suptitle(
-        f"Parity of 5 of 50 bits and useless helpers, mlp. {seeds} seeds: a dot each, lines at medians"
-    )
+    titled(figure, "Helpers that help with nothing cost examples, and small networks the parity",
+           f"Parity of 5 of 50 bits, mlp. A dot for each of {seeds} seeds, lines at medians")
     return figure
 
 
 def scale(seeds=5):
     """Do larger networks need fewer examples of the simple task? A map over width and p."""
     shares, widths, budget = (0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8), (8, 32, 128, 512, 2048), 600_000
-    configs = [
-        {"p": p, "network": "mlp", "width": width, "seed": seed, "examples": budget}
-        for p in shares
-        for width in widths
-        for seed in range(seeds)
-    ]
-    runs = run_all(configs, lambda config: (config["width"], config["p"]))
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
-    names = "examples until parity is 99 % right", "how many of them asked for the sum"
-    count = EngFormatter(sep="")
-    for axis, name in zip(axes, names):
-        picture = np.full((len(widths), len(shares)), np.nan)
-        for row, width in enumerate(widths):
-            for column, p in enumerate(shares):
-                seen = [run.solved_at or np.inf for run in runs[width, p]]
-                text = f"{np.isfinite(seen).sum()} of\n{seeds} learn"
-                if p == 0 and axis is axes[1]:
-                    text = "none"
-                elif np.median(seen) < np.inf:
-                    values = np.array([np.median(seen), min(seen), max(seen)]) * (
-                        p if axis is axes[1] else 1
-                    )
-                    picture[row, column] = values[0]
-                    text = "{}\n{}\u2013{}".format(
-                        *("never" if v == np.inf else count(float(f"{v:.2g}")) for v in values)
-                    )
-                axis.text(column, row, text, ha="center", va="center", fontsize=7)
-        axis.imshow(picture, norm="log", cmap="viridis", aspect="auto", origin="lower", alpha=0.55)
-        axis.set(title=name, xlabel="p, the share of examples that ask the sum")
-        axis.set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
-        axis.set_yticks(range(len(widths)), widths)
-        axis.grid(False)
-    axes[0].set_ylabel("width of the mlp (units)")
-    figure.suptitle(
-        f"Parity of 5 of 50 bits: median, and lowest to highest, of {seeds} seeds; at most {budget:,} examples"
-    )
+    runs = [dict(problem=iis.ParitySum(seed=seed), network=iis.MLP(width), p=p, seed=seed, examples=budget)
+            for p in shares for width in widths for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["network"].width, settings["p"]))
+    figure, axis = plt.subplots(figsize=(7.5, 4.8))
+    picture = np.full((len(widths), len(shares)), np.nan)
+    for row, width in enumerate(widths):
+        for column, p in enumerate(shares):
+            seen = solved(runs[width, p])
+            text = f"{np.isfinite(seen).sum()} of {seeds}\nlearn"
+            if np.isfinite(np.median(seen)):
+                picture[row, column] = np.median(seen)
+                text = [f"{x / 1000:.0f}k" if x < np.inf else "never" for x in (np.median(seen), min(seen), max(seen))]
+                text = "{}\n{}\u2013{}".format(*text)
+            axis.text(column, row, text, ha="center", va="center", fontsize=7.5)
+    axis.imshow(picture, norm="log", cmap="viridis_r", aspect="auto", origin="lower", alpha=0.45)
+    axis.set(xlabel="p, the share of examples that ask the sum", ylabel="width of the mlp (units)")
+    axis.set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
+    axis.set_yticks(range(len(widths)), widths)
+    axis.grid(False)
+    titled(figure, "The wider the network, the fewer sums it needs, and at last none",
+           f"Parity of 5 of 50 bits: examples until learned, at most {budget:,}.\n"
+           f"Median, and lowest to highest, of {seeds} seeds; the darker the more")
     return figure
 
 
@@ -317,250 +362,245 @@ def hardness(seeds=5):
         k, seed = job
         problem, network, rng = iis.ParitySum(n, k, seed), iis.MLP(), np.random.default_rng(seed)
         network.init(problem, rng, np.float64)
-        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # as usual: not at 0
-        return [iis.signal(problem, network, task) for task in (1, 0)]
+        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, odd k would tell nothing at all
+        return [iis.signal(problem, network, task)[1] for task in (1, 0)]
 
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
-        values = list(pool.map(both, [(k, seed) for k in ks for seed in range(seeds)]))
-    values = np.array(values).reshape(len(ks), seeds, 2, 2)  # k, seed, task, (whole, telling)
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
+        telling = np.array(list(pool.map(both, itertools.product(ks, range(seeds)))))
+    telling = telling.reshape(len(ks), seeds, 2)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6))
     for i, (task, style) in enumerate((("parity", "o-"), ("sum", "s--"))):
-        whole, telling = values[:, :, i].transpose(2, 0, 1)
-        rate = np.exp(np.polyfit(ks[1:], np.log(np.median(telling, axis=1)[1:]), 1)[0])
-        bars = np.transpose([middle(row) for row in telling])
-        label = f"{task}: times {rate:.2f} for each k from 2 to 8"
-        colour = plt.cm.viridis(0.6 * i)
-        axes[0].errorbar(ks, bars[0], bars[1:], fmt=style, color=colour, label=label, markersize=4)
-        label = f"{task}, the whole gradient"
-        axes[0].plot(ks, np.median(whole, axis=1), ":", color=colour, label=label, linewidth=1)
-    axes[0].set(
-        yscale="log", xlabel="k, hidden bits of 18", ylabel="length of the gradient at the start"
-    )
-    axes[0].set_title("What the gradient tells of the hidden bits")
-    axes[0].legend(fontsize=8)
+        median, low, high = (f(telling[:, :, i], axis=1) for f in (np.median, np.min, np.max))
+        label = f"{task}: from k = 2 to 8, {median[1] / median[7]:.2g} times shorter"
+        left.errorbar(ks, median, (median - low, high - median), fmt=style, color=shade(i, 2.6), label=label, markersize=4)
+    left.set(yscale="log", xlabel="k, hidden bits of 18", title="mlp at its start: what the gradient tells of the hidden bits",
+             ylabel="length of the part of the exact gradient")
+    counted(left.yaxis, "{x:g}")
+    left.legend()
 
-    base = {"network": "mlp", "examples": 3_000_000}
-    series = {(2, "target"): (10, 40, 160, 640, 2560), (3, "target"): (10, 20, 40, 80, 160, 320)}
-    series |= {(k, "multi-task"): (10, 20, 40, 80, 160) for k in (3, 5, 8)}
-    configs = [
-        base | {"n": n, "k": k, "supervision": kind, "seed": seed, "every": 640 if k < 5 else None}
-        for (k, kind), sizes in series.items()
-        for n in sizes
-        for seed in range(seeds)
-    ]
-    runs = run_all(configs, lambda config: (config["k"], config["supervision"], config["n"]))
-    for i, ((k, kind), sizes) in enumerate(series.items()):
-        seen = [[run.solved_at or np.nan for run in runs[k, kind, n]] for n in sizes]
-        full = [j for j, row in enumerate(seen) if not np.isnan(row).any()]
-        if not full:
-            continue
-        bars = np.transpose([middle(seen[j]) for j in full])
-        sizes = np.array(sizes)[full]
-        power = np.polyfit(np.log(sizes), np.log(bars[0]), 1)[0]
-        label = f"k = {k}, {'alone' if kind == 'target' else '20 % sum'}: n to the {power:.2f}"
-        style = ("o-", "s-", "s--", "^--", "v--")[i]
-        colour = plt.cm.viridis((0, 0.3, 0.3, 0.6, 0.85)[i])
-        axes[1].errorbar(sizes, bars[0], bars[1:], fmt=style, color=colour, label=label, markersize=4)
-    axes[1].set(
-        xscale="log", yscale="log", xlabel="n, bits of an example", ylabel="examples until 99 % right"
-    )
-    axes[1].set_title("Parity alone, and mixed with the sum")
-    axes[1].set_ylim(300)
-    axes[1].legend(fontsize=8, loc="lower right")
-    figure.suptitle(f"mlp of width 128. {seeds} seeds: median and range")
+    sizes, budget = (20, 40, 80, 160), 8_000_000  # fewer bits have too few inputs for new ones to test on
+    series = {(k, "target"): "ooo"[0] for k in (2, 3, 5)} | {(k, "multi-task"): "s" for k in (3, 5, 8)}
+    runs = [dict(problem=iis.ParitySum(n, k, seed), network=iis.MLP(), supervision=kind, seed=seed, examples=budget,
+                 every=640 if k < 4 else None)
+            for k, kind in series for n in sizes if (n, k, kind) != (160, 5, "target") for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["problem"].k, settings["supervision"], settings["problem"].n))
+    for (k, kind), marker in series.items():
+        groups = [runs[k, kind, n] for n in sizes if (k, kind, n) in runs]
+        median, low, high = (np.array([f(solved(group)) for group in groups]) for f in (np.median, np.min, np.max))
+        power, high = np.log(median[2] / median[0]) / np.log(4), np.minimum(high, 1.4 * budget)
+        words = f"n to the {power:.1f}" if np.isfinite(power) else "too many"
+        places = np.array(sizes[: len(groups)]) * (1.03 if kind == "target" else 0.97)
+        finite = np.isfinite(median)
+        right.errorbar(places[finite], median[finite], (median - low, high - median) if finite.all() else None,
+                       fmt=marker + ("-" if kind == "target" else "--"), color=shade((2, 3, 5, 8).index(k), 4), markersize=4,
+                       label=f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {words}")
+    right.set(xscale="log", xlabel="n, bits of an example", title="Examples that training takes")
+    right.set(ylabel=LEARNED)
+    not_learned(right, budget)
+    ticks(right.xaxis, sizes)
+    right.legend(title="growth from n = 20 to 80")
+    titled(figure, "Parity alone says little about its bits, and less the more there are; the sum always tells them",
+           f"mlp of width 128. {seeds} seeds: median and range")
     return figure
+
+
+# --------------------------------------------------------------------------------------------------
+# Theory
 
 
 def theory(seeds=10):
-    """The exact recursion, predicted without a sample, against training on samples."""
-    shown, n, k, batch = (0.1, 0.2, 0.5), 50, 5, 64
-    lr, ratio = iis.Bilinear.rates(n, k, batch)
-    shares = (0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-    predicted = {p: iis.recursion(k, (p, 1 - p), 20_000, lr, ratio) for p in shares}
-    paths = defaultdict(list)
+    """The recursion's prediction, made without training, and trainings: weights and accuracies."""
+    shown, batch, k, paths = (0.2, 0.7), 64, 5, defaultdict(list)
 
-    def watch(config, run):
-        W, v, support = run.network.params["W"], run.network.params["v"], run.network.problem.support
-        w = W[:, support].mean(axis=1)
-        paths[config["p"], config["seed"]].append(
-            (run.examples, w, v.copy(), *run.history[-1]["accuracy"].values())
-        )
+    def watch(p, seed, support, run):
+        W, v, _ = run.network.params.values()
+        right = run.history[-1]["accuracy"].values()
+        paths[p, seed].append((run.examples, W[:, support].mean(axis=1), v.copy(), *right))
 
-    base = {"network": "bilinear", "every": 1280, "examples": 1_500_000}
-    configs = [base | {"p": p, "seed": seed} for p in shares for seed in range(seeds)]
-    with_paths = {"executor": None, "store": None, "report": watch}
-    runs = run_all(configs, lambda config: ("p", config["p"]), **with_paths)
-    figure, axes = plt.subplots(3, 3, figsize=(11, 8.5))
-    for column, p in zip(axes.T[:, :2], shown):
-        curve, limit = predicted[p], max(run.examples for run in runs["p", p])
-        steps = np.arange(limit // batch)
-        for path in (paths[p, seed] for seed in range(seeds)):
-            examples, w, v, *right = map(np.array, zip(*path))
-            column[0].plot(examples, w, color="0.55", linewidth=0.4)
-            column[0].plot(examples, v / 10, color="0.75", linewidth=0.4)
-            for values, colour in zip(right, ("0.75", "0.55")):
-                column[1].plot(examples, 100 * values, color=colour, linewidth=0.4)
-        for name, factor, colour in (("w", 1, 0.0), ("v", 0.1, 0.6)):
-            column[0].plot(
-                steps * batch,
-                factor * curve[name][steps],
-                "--",
-                color=plt.cm.viridis(colour),
-                linewidth=1.2,
-            )
-        for name, colour in (("parity", 0.0), ("sum", 0.6)):
-            label = f"{name}, predicted"
-            column[1].plot(
-                steps * batch, 100 * curve[name][steps], "--", color=plt.cm.viridis(colour), label=label
-            )
-        column[0].set(title=f"p = {p:g}", xlim=(0, limit))
-        column[1].set(xlabel="examples seen", xlim=(0, limit))
-        counted(column[0].xaxis)
+    runs = [dict(problem=(problem := iis.ParitySum(k=k, seed=seed)), network=iis.Bilinear(), p=p, seed=seed, every=1280,
+                 report=functools.partial(watch, p, seed, problem.support))
+            for p in shown for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: ("p", settings["p"]), **WATCHED)
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex="col")
+    for column, p in zip(axes.T, shown):
+        steps = np.arange(max(run.examples for run in runs["p", p]) // batch + 1)
+        predicted = iis.recursion(k=k, p=p, batch=batch, steps=steps[-1])
+        for seed in range(seeds):
+            examples, w, v, *right = map(np.array, zip(*paths[p, seed]))
+            for axis, values in ((column[0], w), (column[0], v / 10), (column[1], 100 * right[0]), (column[1], 100 * right[1])):
+                axis.plot(examples, values, color="0.6", linewidth=0.5)
+        for i, (axis, name, factor, words) in enumerate((
+                (column[0], "w", 1, "W on the hidden bits, k rows: to 1/2"), (column[0], "v", 0.1, "v / 10: apart"),
+                (column[1], "parity", 100, "parity"), (column[1], "sum", 100, "sum"))):
+            labels = [words, *[None] * (k - 1)] if i < 2 else words
+            axis.plot(batch * steps, factor * predicted[name], ("--", "-.")[i % 2], color=shade(i % 2, 2.6), label=labels)
+        column[0].set_title(f"p = {p:g}")
+        column[1].set_xlabel("examples seen")
         counted(column[1].xaxis)
-    axes[0, 0].set_ylabel("weights: W on the hidden bits\n(to 1/2), v / 10 (spreading)")
-    axes[1, 0].set_ylabel("held-out examples right (%)")
-    axes[1, 0].legend(fontsize=8)
-
-    expected = {}
-    for position, (p, curve) in enumerate(predicted.items()):
-        dots(
-            axes[2, 0],
-            position,
-            runs["p", p],
-            base["examples"],
-            color=plt.cm.viridis(0.3),
-            markersize=3,
-        )
-        seen = [run.solved_at or np.inf for run in runs["p", p]]
-        if curve["parity"].max() >= 0.99:
-            expected[p] = batch * int(np.argmax(curve["parity"] >= 0.99))
-            print(
-                f"p = {p:g}: predicted {expected[p]:,}, measured {np.median(seen):,.0f} examples",
-                end=" ",
-            )
-            print(f"in the median, {np.median(seen) / expected[p]:.3f} times as many")
-        else:
-            print(f"p = {p:g}: predicted never, measured {seen.count(np.inf)} of {seeds} never")
-    places, values = [shares.index(p) for p in expected], np.array([*expected.values()])
-    axes[2, 0].plot(places, values, "--", color=plt.cm.viridis(0.0), label="predicted")
-    band = {"color": "0.85", "linewidth": 0, "label": "within 15 %"}
-    axes[2, 0].fill_between(places, values / 1.15, 1.15 * values, **band)
-    axes[2, 0].set(
-        xlabel="p, the share of examples that ask the sum", ylabel="examples until 99 % right"
-    )
-    axes[2, 0].set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
-    not_learned(axes[2, 0], base["examples"])
-    axes[2, 0].legend(fontsize=8, loc="center")
-    axes[2, 0].set_title("predicted and measured")
-
-    batches = (32, 64, 256, 1024)
-    configs = [
-        base | {"batch": size, "lr": lr, "every": 10 * size, "examples": 4_000 * size, "seed": seed}
-        for size in batches
-        for seed in range(seeds)
-    ]
-    runs = run_all(configs, lambda config: ("batch", config["batch"]))
-    steps = expected[0.2] / batch
-    bars = [
-        middle([(run.solved_at or np.nan) / size / steps for run in runs["batch", size]])
-        for size in batches
-    ]
-    bars = np.transpose(bars)
-    axes[2, 1].errorbar(batches, bars[0], bars[1:], fmt="o-", color=plt.cm.viridis(0.3), markersize=4)
-    axes[2, 1].axhline(1, color="0.3", linewidth=0.8)
-    axes[2, 1].set(xscale="log", xlabel="examples per step", ylabel="steps needed / steps predicted")
-    axes[2, 1].set_xticks(batches, batches)
-    axes[2, 1].minorticks_off()
-    axes[2, 1].set_title("p = 0.2: samples are noise")
-
-    spreads, budget = (0, 0.01, 0.03, 0.1, 0.2, 0.3), 1_000_000
-    configs = [
-        {"network": "bilinear", "spread": spread, "seed": seed}
-        for spread in spreads
-        for seed in range(seeds)
-    ]
-    runs = run_all(configs, lambda config: ("spread", config["spread"]))
-    for position, spread in enumerate(spreads):
-        dots(axes[2, 2], position, runs["spread", spread], budget, color=plt.cm.viridis(0.3))
-    not_learned(axes[2, 2], budget)
-    axes[2, 2].set_xticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
-    axes[2, 2].set(xlabel="noise added to W and v at the start", ylabel="examples until 99 % right")
-    axes[2, 2].set_title("p = 0.2: another start")
-    figure.suptitle(
-        f"Bilinear, parity of 5 of 50 bits. Dashed: the exact recursion. Grey, dots: {seeds} seeds, or median and range"
-    )
+        at = batch * np.argmax(predicted["parity"] >= 0.99)
+        print(f"p = {p:g}: predicted {at:,}, measured {said(np.median(solved(runs['p', p])))} examples in the median")
+    axes[0, 0].set_ylabel("weights")
+    axes[1, 0].set_ylabel(RIGHT)
+    axes[0, 0].legend(title="predicted; measured: grey")
+    axes[1, 0].legend(title="predicted; measured: grey", loc="lower right")
+    titled(figure, "The theory predicts, without training, what training will do",
+           f"Bilinear network, 5 hidden bits out of 50, batches of 64. {seeds} seeds, a line each until learned")
     return figure
+
+
+def noise(seeds=10):
+    """How good is the prediction, with and without the noise of batches, against batch, n and p?"""
+    usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
+    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
+              "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
+    cases = dict.fromkeys(tuple((usual | {name: value}).values()) for name, values in series.items() for value in values)
+    runs = [dict(problem=iis.ParitySum(n, seed=seed), network=iis.Bilinear(), batch=batch, p=p, seed=seed,
+                 examples=budget, every=10 * batch)
+            for n, batch, p in cases for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["problem"].n, settings["batch"], settings["p"]))
+
+    def ratio(n, batch, p, noisy):
+        measured = np.median(solved(runs[n, batch, p]))
+        steps, (lr, _) = int(1.5 * min(measured, budget) / batch), iis.Bilinear.rates(n, 5, batch)
+        right = iis.recursion(n=n, p=p, batch=batch if noisy else None, steps=steps, lr=lr)["parity"]
+        predicted = batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.inf
+        print(f"n {n}, batch {batch}, p {p:g}, {'noise' if noisy else 'no noise'}: predicted {said(predicted)},"
+              f" measured {said(measured)}", flush=True)
+        return measured / predicted if np.isfinite(predicted) else np.nan
+
+    ratios = {case: [ratio(*case, noisy) for noisy in (False, True)] for case in cases}
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), sharey=True)
+    for axis, (name, values) in zip(axes, series.items()):
+        found = [ratios[tuple((usual | {name: value}).values())] for value in values]
+        for i, (style, words) in enumerate((("s--", "predicted without noise"), ("o-", "predicted with noise"))):
+            axis.plot(values, [pair[i] for pair in found], style, color=shade(1 - i, 2.6), label=words)
+        axis.axhline(1, color="0.3", linewidth=0.8)
+        axis.set_xlabel({"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, share of sums"}[name])
+        if name != "p":
+            axis.set_xscale("log")
+            ticks(axis.xaxis, values)
+        axis.set_title("elsewhere " + ", ".join(f"{other} = {value:g}" for other, value in usual.items() if other != name))
+    axes[0].set_ylabel("examples until learned:\nmeasured / predicted")
+    axes[0].legend()
+    titled(figure, "What the exact recursion misses is the noise of batches; with it the prediction holds",
+           f"Bilinear network, parity of 5 bits, its own rate. Medians of {seeds} seeds")
+    return figure
+
+
+def start(seeds=10):
+    """Is the theorem's start needed? Noise added to it."""
+    spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
+    runs = [dict(problem=iis.ParitySum(seed=seed), network=iis.Bilinear(spread), seed=seed, examples=budget)
+            for spread in spreads for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: ("spread", settings["network"].spread))
+    figure, axis = plt.subplots(figsize=(7, 4.4))
+    for position, spread in enumerate(spreads):
+        dots(axis, position, runs["spread", spread], budget, color=shade(0, 2))
+    not_learned(axis, budget)
+    axis.set_xticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
+    axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
+    titled(figure, "The bilinear network needs its start, though not exactly",
+           f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds; at most {budget // 10**6} million examples")
+    return figure
+
+
+# --------------------------------------------------------------------------------------------------
+# Other problems
 
 
 def digits(seeds=5):
     """The same over pictures: 16 handwritten zeros and ones, 5 of them hidden; new pictures to test."""
     problem, budget = iis.Digits(), 400_000
-    kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "all labels"}
-    kinds |= {"explicit": "all, read in turn"}
-    base = {"problem": "digits", "examples": budget, "stop_when_solved": False}
-    configs = [base | {"supervision": kind, "seed": seed} for kind in kinds for seed in range(seeds)]
-    runs = run_all(configs, lambda config: config["supervision"])
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=[1.7, 1])
+    kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "both labels",
+             "explicit": "both, read in turn"}
+    runs = [dict(problem=iis.Digits(seed=seed), network=iis.MLP(), supervision=kind, seed=seed, examples=budget,
+                 stop_when_solved=False) for kind in kinds for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["supervision"],))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
     for i, (kind, style) in enumerate(zip(kinds, (":", "-", "--", "-."))):
-        colour = plt.cm.viridis(0.28 * i)
-        examples, median, low, high = curves(runs[kind], "parity")
-        label = f"{kinds[kind]}: {median[-1]:.1f} % in the end"
-        axes[0].plot(examples, median, style, color=colour, label=label)
-        axes[0].fill_between(examples, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes[0].set(xscale="log", xlabel="examples seen", ylabel="parity right (%), new pictures")
-    axes[0].legend(fontsize=8)
+        end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[kind,]])
+        lines(left, runs[kind,], "parity", color=shade(i, 4), linestyle=style, label=f"{kinds[kind]}: {end:.1f} % in the end")
+    left.set(xscale="log", xlabel="examples seen", ylabel="parity: " + RIGHT + ", new pictures", ylim=(45, 101))
+    counted(left.xaxis)
+    left.legend(title="median")
     inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
-    points = iis.unpacked(inputs.T, 64).reshape(2, 8, 8, 8)  # row and column of the picture, and in it
-    picture = np.pad(points, ((0, 0), (0, 0), (1, 1), (1, 1))).transpose(0, 2, 1, 3).reshape(20, 80)
-    axes[1].imshow(picture, cmap="Greys")
+    pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # row, column, and in the picture
+    right.imshow(pictures.transpose(0, 2, 1, 3).reshape(20, 80), cmap="Greys")
     for position in problem.support:
         corner = (10 * (position % 8) - 0.5, 10 * (position // 8) - 0.5)
-        axes[1].add_patch(
-            plt.Rectangle(corner, 10, 10, fill=False, color=plt.cm.viridis(0.6), linewidth=2)
-        )
-    axes[1].set_axis_off()
-    total, parity = labels[0]
-    axes[1].set_title(f"an example, hidden ones framed: sum {total}, parity {parity}")
-    figure.suptitle(f"Parity of 5 of 16 pictures. mlp, {seeds} seeds: median and range")
+        right.add_patch(plt.Rectangle(corner, 10, 10, fill=False, color=shade(1, 3), linewidth=2))
+    right.set_axis_off()
+    right.set_title("an example, hidden ones framed: sum {}, parity {}".format(*labels[0]))
+    titled(figure, "The sum teaches parity over real pictures too; what is missing is to read new ones",
+           f"Parity of 5 of 16 handwritten zeros and ones, mlp. A line for each of {seeds} seeds")
     return figure
 
 
-def moments(config, path, go_on=lambda: True):
+def hops(problem, network, p, budget, seeds, point):
+    """Accuracy of every task of a sequence problem over training, under each supervision."""
+    kinds, (*_, target) = ("multi-label", "multi-task", "target"), problem.tasks
+    runs = [dict(problem=problem, network=network, p=p, supervision=kind, seed=seed, examples=budget)
+            for kind in kinds for seed in range(seeds)]
+    runs = run_all(runs, lambda settings: (settings["problem"].name, settings["supervision"]))
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
+    words = "all labels", f"one label: {100 * p:g} % ask an earlier one", f"{target} alone"
+    for axis, kind, title in zip(axes, kinds, words):
+        for i, task in enumerate(problem.tasks):
+            if kind != "target" or task == target:  # what was asked
+                colour, style = shade(len(problem.tasks) - 1 - i, len(problem.tasks)), ((0, (i + 1, 1)), "-")[task == target]
+                lines(axis, runs[problem.name, kind], task, color=colour, linestyle=style, label=task)
+        axis.set(title=title, xlabel="examples seen", xscale="log", xlim=(6.4e3, 1.1 * budget))
+        counted(axis.xaxis)
+    axes[0].set_ylabel(RIGHT)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    titled(figure, point, f"Transformer of {network.layers} layers. A line for each of {seeds} seeds, it ends where "
+           f"{target} is learned, or after {budget:,} examples")
+    return figure
+
+
+def lego(seeds=5):
+    """A chain of 5 variables among 3 others: which hops become right, and when?"""
+    return hops(iis.Lego(), iis.Transformer(layers=4, heads=4), 0.8, 400_000, seeds,
+                "Lego, a chain of 5 variables: hop after hop becomes right, the last one not alone")
+
+
+def code(seeds=3):
+    """Programs of 4 lines: which lines become right, and when?"""
+    return hops(iis.Code(), iis.Transformer(layers=6), 0.75, 800_000, seeds,
+                "Code, programs of 4 lines: line after line becomes right, the last one not alone")
+
+
+# --------------------------------------------------------------------------------------------------
+# Film and explorer
+
+
+def moments(settings, path, go_on=lambda: True):
     """Train, appending to path at every evaluation: examples, accuracies, and W's sizes (units, bits)."""
 
-    def watch(config, run):
+    def watch(run):
         if not go_on():
             raise InterruptedError
-        W = run.network.params["W"]
-        W = (W if config["network"] == "bilinear" else W.T)[:, : config["n"]]
-        path.append((run.examples, run.history[-1]["accuracy"], abs(W)))
+        W = run.network.params["W"]  # an mlp's is (n, width), the bilinear network's (k, n + 1)
+        W = W if settings["network"].name == "bilinear" else W.T
+        path.append((run.examples, run.history[-1]["accuracy"], abs(W[:, : settings["problem"].n])))
 
-    run = iis.run_one(config, watch)
-    if isinstance(run, Exception):
-        raise run
+    iis.train(**settings, report=watch)
 
 
-def picture(curve_axis, weight_axis, config, path, frame):
+def picture(curve_axis, weight_axis, settings, path, frame):
     """Draw the accuracies of the whole path, and the weights at one moment of it."""
     curve_axis.clear()
     weight_axis.clear()
-    support = iis.build(config)[0].support
     examples, accuracies, weights = zip(*path)
-    for task, style, colour in (("sum", "--", 0.6), ("parity", "-", 0.0)):
+    for i, (task, style) in enumerate((("parity", "-"), ("sum", "--"))):
         right = [100 * accuracy[task] for accuracy in accuracies]
-        curve_axis.plot(examples, right, style, color=plt.cm.viridis(colour), label=task)
-        curve_axis.plot(examples[frame], right[frame], "o", color=plt.cm.viridis(colour), markersize=7)
-    curve_axis.set(ylim=(0, 103), xlabel="examples seen", ylabel="held-out examples right (%)")
+        curve_axis.plot(examples, right, style, color=shade(i, 2.6), label=task)
+        curve_axis.plot(examples[frame], right[frame], "o", color=shade(i, 2.6), markersize=7)
+    curve_axis.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
     counted(curve_axis.xaxis)
     curve_axis.legend(loc="center right")
-    weight_axis.imshow(
-        weights[frame],
-        aspect="auto",
-        cmap="magma",
-        vmin=0,
-        vmax=weights[-1].max(),
-        interpolation="nearest",
-    )
+    weight_axis.imshow(weights[frame], aspect="auto", cmap="magma", vmin=0, vmax=weights[-1].max(), interpolation="nearest")
+    support = settings["problem"].support
     weight_axis.set_xticks(support, ["▲"] * len(support))
     weight_axis.set(xlabel="bits; ▲ the hidden ones", ylabel="units", yticks=[])
     weight_axis.set_title(f"size of the weights after {examples[frame]:,} examples")
@@ -569,15 +609,13 @@ def picture(curve_axis, weight_axis, config, path, frame):
 
 
 def film(seeds=1):
-    """The explorer's picture as a film: the hidden columns light up first, parity follows."""
-    config = iis.complete({"network": "mlp", "width": 32, "every": 6400})
-    moments(config, path := [])
+    """The explorer's picture as a film: the hidden columns light up first, parity follows. One seed."""
+    settings, path = dict(problem=iis.ParitySum(), network=iis.MLP(32), every=6400), []
+    moments(settings, path)
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3), dpi=80)
     figure.suptitle("Parity of 5 of 50 bits, p = 0.2, mlp of width 32, one seed")
     frames = [*range(len(path))] + [len(path) - 1] * 10  # and stay at the end for a moment
-    return FuncAnimation(
-        figure, lambda frame: picture(*axes, config, path, frame), frames, interval=150
-    )
+    return FuncAnimation(figure, lambda frame: picture(*axes, settings, path, frame), frames, interval=150)
 
 
 class Explorer:
@@ -587,35 +625,31 @@ class Explorer:
     from the start of the training to its end; the slider at the bottom goes through it by hand.
     """
 
+    networks = {"bilinear": lambda width: iis.Bilinear(), "mlp": iis.MLP}
+
     def __init__(self):
         self.figure = plt.figure("iis explore", figsize=(11, 6.4), layout="none")
         add = self.figure.add_axes
         self.axes = add((0.07, 0.44, 0.4, 0.47)), add((0.55, 0.44, 0.42, 0.47))
         ranges = {  # lowest, highest, start, step
-            "p": ("p, share of sums", 0, 1, 0.2, 0.01),
-            "n": ("n, bits", 10, 200, 50, 1),
-            "k": ("k, hidden ones", 1, 10, 5, 1),
-            "width": ("width of the mlp", 2, 512, 128, 2),
-        }
+            "p": ("p, share of sums", 0, 1, 0.2, 0.01), "n": ("n, bits", 10, 200, 50, 1),
+            "k": ("k, hidden ones", 1, 10, 5, 1), "width": ("width of the mlp", 2, 512, 128, 2)}
         self.sliders, look = {}, {"initcolor": "none", "color": "0.5"}
-        for i, (name, (label, low, high, start, step)) in enumerate(ranges.items()):
+        for i, (name, (label, low, high, value, step)) in enumerate(ranges.items()):
             place = add((0.17, 0.28 - 0.05 * i, 0.26, 0.04))
-            self.sliders[name] = Slider(place, label, low, high, valinit=start, valstep=step, **look)
+            self.sliders[name] = Slider(place, label, low, high, valinit=value, valstep=step, **look)
         self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="  %.2f", **look)
         self.buttons = {}
-        for name, left in (("network", 0.57), ("supervision", 0.77)):
-            labels = iis.NETWORKS["parity"] if name == "network" else iis.SUPERVISIONS
+        for name, left, labels in (("network", 0.57, self.networks), ("supervision", 0.77, iis.SUPERVISIONS)):
             axis = add((left, 0.04, 0.17, 0.19), title=name)
-            self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
+            self.buttons[name] = RadioButtons(axis, list(labels), active=1, activecolor="0.3")
             axis.set_axis_off()
         for widget in self.sliders.values():
             widget.on_changed(self.change)
         for widget in self.buttons.values():
             widget.on_clicked(self.change)
         self.moment.on_changed(self.scrub)
-        text = (
-            "Each change trains anew; then the weights play.\nDrag moment to go through the training."
-        )
+        text = "Each change trains anew; then the weights play.\nDrag moment to go through the training."
         self.figure.text(0.17, 0.05, text)
         self.changed = threading.Event()
         self.change()
@@ -627,13 +661,14 @@ class Explorer:
 
     def change(self, _=None):
         """Note what is wanted now, and start playing."""
-        config = {name: slider.val for name, slider in self.sliders.items()}
-        config |= {name: buttons.value_selected for name, buttons in self.buttons.items()}
-        config = iis.complete(config | {"examples": 400_000, "every": 1280})
+        value = {name: slider.val for name, slider in self.sliders.items()}
+        kind = {name: buttons.value_selected for name, buttons in self.buttons.items()}
+        problem, network = iis.ParitySum(value["n"], value["k"]), self.networks[kind["network"]](value["width"])
+        settings = dict(problem=problem, network=network, supervision=kind["supervision"], p=value["p"],
+                        examples=400_000, every=1280)
         self.go_to(0)
-        self.playing = True
-        self.shown = None
-        self.latest = config, [], []  # what is trained, its moments so far, and how it ended
+        self.playing, self.shown = True, None
+        self.latest = settings, [], []  # what is trained, its moments so far, and how it ended
         self.changed.set()
 
     def work(self):
@@ -642,12 +677,11 @@ class Explorer:
             self.changed.clear()
             if (latest := self.latest) is None:
                 return
-            config, path, end = latest
+            settings, path, end = latest
             try:
-                moments(config, path, lambda: latest is self.latest)
-                learned = path[-1][1]["parity"] >= 0.99
-                after = f" after {path[-1][0]:,} examples"
-                end.append("parity learned" + after if learned else "parity not learned" + after)
+                moments(settings, path, lambda: latest is self.latest)
+                learned = "learned" if path[-1][1]["parity"] >= 0.99 else "not learned"
+                end.append(f"parity {learned} after {path[-1][0]:,} examples")
             except InterruptedError:  # something else is wanted by now
                 pass
             except iis.Diverged as error:
@@ -673,294 +707,290 @@ class Explorer:
         """Draw what is new. The timer calls this, and no other thread draws."""
         if self.latest is None:
             return
-        (config, path, end), moment = self.latest, self.moment
+        (settings, path, end), moment = self.latest, self.moment
         if self.playing and end:
             self.go_to(min(1, moment.val + 0.02))
             self.playing = moment.val < 1
         state = len(path), len(end), moment.val
         if path and state != self.shown:
             self.shown = state
-            picture(*self.axes, config, path[: state[0]], round(moment.val * (state[0] - 1)))
+            picture(*self.axes, settings, path[: state[0]], round(moment.val * (state[0] - 1)))
             text = end[0] if end else "training ..."
-            self.figure.suptitle(f"{config['network']}, {config['supervision']}: {text}")
+            self.figure.suptitle(f"{settings['network'].name}, {settings['supervision']}: {text}")
             self.figure.canvas.draw_idle()
 
 
-def numpy_step(n, width, batch):
-    """The training step of iis.MLP on ParitySum(n, 5), written plainly in NumPy: a function to call."""
-    rng = np.random.default_rng(0)
-    support = np.sort(rng.choice(n, 5, replace=False))
-    shapes = (n, width), (width,), (width, 8), (8,)
-    params = [(rng.uniform(-1, 1, shape) / shape[0] ** 0.5).astype(np.float32) for shape in shapes]
-    means, squares = ([np.zeros_like(param) for param in params] for _ in range(2))
-    steps, everyone = 0, np.arange(batch)
-
-    def step():
-        nonlocal steps
-        bits = rng.integers(0, 2, (batch, n), dtype=np.int8)
-        sums = bits[:, support].sum(axis=1)
-        x = 2 * bits.astype(np.float32) - 1
-        W, b, V, c = params
-        hidden = np.maximum(x @ W + b, 0)
-        logits = hidden @ V + c
-        # an example asks either for the sum, answers 0 to 5, or for the parity, answers 6 and 7
-        asks_sum = rng.random(batch) < 0.2
-        logits[:, :6][~asks_sum] = logits[:, 6:][asks_sum] = -np.inf
-        share = np.exp(logits - logits.max(axis=1, keepdims=True))
-        share /= share.sum(axis=1, keepdims=True)
-        share[everyone, np.where(asks_sum, sums, 6 + sums % 2)] -= 1
-        share /= batch
-        dhidden = (share @ V.T) * (hidden > 0)
-        gradients = x.T @ dhidden, dhidden.sum(axis=0), hidden.T @ share, share.sum(axis=0)
-        steps += 1
-        rate, unbias = 0.002 / (1 - 0.9**steps), 1 / (1 - 0.999**steps)
-        for param, gradient, mean, square in zip(params, gradients, means, squares):
-            mean += 0.1 * (gradient - mean)
-            square += 0.001 * (gradient * gradient - square)
-            param -= rate * mean / (np.sqrt(square * unbias) + 1e-8)
-
-    return step
+# --------------------------------------------------------------------------------------------------
+# Speed: the same training elsewhere. Competitors need not draw their examples, nor evaluate
 
 
-def torch_step(n, width, batch):
-    """The same step in PyTorch, eager; None where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    support = torch.randperm(n)[:5]
-    network = torch.nn.Sequential(torch.nn.Linear(n, width), torch.nn.ReLU(), torch.nn.Linear(width, 8))
-    adam = torch.optim.Adam(network.parameters(), lr=0.002)
-    entropy = torch.nn.CrossEntropyLoss(ignore_index=-1, reduction="sum")
-
-    def step():
-        bits = torch.randint(0, 2, (batch, n))
-        sums = bits[:, support].sum(dim=1)
-        asks_sum = torch.rand(batch) < 0.2
-        logits = network(2 * bits.float() - 1)
-        loss = entropy(logits[:, :6], torch.where(asks_sum, sums, -1))
-        loss = (loss + entropy(logits[:, 6:], torch.where(asks_sum, -1, sums % 2))) / batch
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-
-    return step
+def in_iis(network, inputs, labels, batch):
+    """Return a function that trains on the examples once and returns the number of steps, as all below do."""
+    steps = len(inputs) // batch
+    return lambda: network.descend(inputs, labels, batch) and steps
 
 
-def torch_transformer_step(problem, width, layers, heads, batch):
-    """The training step of iis.Transformer in PyTorch, eager, on one batch over and over."""
+def whole_training(network, inputs, labels, batch):
+    """iis.train with everything that it does, evaluations too."""
+    settings = dict(examples=400_000 // batch * batch, batch=batch, stop_when_solved=False)
+    problem, network = iis.ParitySum(len(network.params["W"])), iis.MLP(network.width)
+    return lambda: iis.train(problem, network, **settings).examples // batch
+
+
+def in_numpy(network, inputs, labels, batch):
+    plain = iis.NumpyMLP(network.width)
+    plain.params = {name: array.copy() for name, array in network.params.items()}
+    plain.classes = network.classes
+    return in_iis(plain, inputs, labels, batch)
+
+
+def products(network, inputs, labels, batch):
+    """Nothing but the two large matrix products of an mlp's step, for x W and for W's gradient."""
+    W, steps, rng = network.params["W"], len(inputs) // batch, np.random.default_rng(0)
+    x, d = (rng.standard_normal((batch, count), np.float32) for count in W.shape)
+    out, dW = np.empty_like(d), np.empty_like(W)
+
+    def train():
+        for _ in range(steps):
+            np.matmul(x, W, out=out)
+            np.matmul(x.T, d, out=dW)
+        return steps
+
+    return train
+
+
+def pieces(network, inputs, labels):
+    """What a step reads: bits and labels; of a transformer its tokens, where tasks are read, and labels."""
+    if isinstance(network, iis.MLP):
+        return inputs, labels
+    tokens, places = network.tokens(inputs)
+    return tokens + np.cumsum([0, *network.fields[:-1]]), places, labels
+
+
+def in_torch(network, inputs, labels, batch):
+    """PyTorch, eager."""
     import torch
     from torch.nn import functional as F
 
-    def matrix(*shape):
-        return torch.nn.Parameter(torch.randn(*shape) / shape[1] ** 0.5)
+    torch.set_num_threads(1)
+    params = {name: array.T if name == "E" else array for name, array in network.params.items()}
+    params = {name: torch.tensor(np.ascontiguousarray(array), requires_grad=True) for name, array in params.items()}
+    adam = torch.optim.Adam(params.values(), lr=0.002, fused=True)
+    batches = list(zip(*(torch.tensor(array).split(batch) for array in pieces(network, inputs, labels))))
+    classes = [int(count) for count in network.classes]
 
-    def gain():
-        return torch.nn.Parameter(torch.ones(width))
+    def mlp(bits):
+        hidden = torch.relu(torch.addmm(params["b"], 2 * bits.float() - 1, params["W"]))
+        return F.linear(hidden, params["V"], params["c"]).split(classes, 1)
 
-    inputs, labels = problem.sample(np.random.default_rng(0), batch)
-    size, length, fields = inputs.shape
-    firsts = np.cumsum([0, *problem.fields[:-1]])
-    tokens, places = (
-        torch.tensor(inputs + firsts).reshape(-1, fields),
-        torch.tensor(problem.places(inputs)),
-    )
-    labels, classes = torch.tensor(labels).reshape(-1), problem.classes[0]
-    E, H, c, g = (
-        matrix(sum(problem.fields), width),
-        matrix(classes, width),
-        torch.nn.Parameter(torch.zeros(classes)),
-        gain(),
-    )
-    blocks = [
-        (
-            gain(),
-            matrix(3 * width, width),
-            matrix(width, width),
-            gain(),
-            matrix(2 * width, width),
-            torch.nn.Parameter(torch.zeros(2 * width)),
-            matrix(width, 2 * width),
-        )
-        for _ in range(layers)
-    ]
-    adam = torch.optim.Adam([E, H, c, g, *(array for block in blocks for array in block)], lr=0.002)
-
-    def step():
-        x = F.embedding_bag(tokens, E, mode="sum").view(size, length, width)
-        for g1, A, O, g2, U, b, D in blocks:
-            qkv = F.linear(F.rms_norm(x, (width,), g1), A).view(size, length, 3, heads, -1)
+    def transformer(tokens, places):
+        x = F.embedding(tokens, params["E"]).sum(2)  # (size, length, fields) -> (size, length, width)
+        size, length, width = x.shape
+        for layer in range(network.layers):
+            g, A, O, h, U, b, D = network.layer(params, layer)
+            qkv = F.linear(F.rms_norm(x, (width,), g, 1e-5), A).view(size, length, 3, network.heads, -1)
             seen = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4))
             x = x + F.linear(seen.transpose(1, 2).reshape(size, length, width), O)
-            x = x + F.linear(F.relu(F.linear(F.rms_norm(x, (width,), g2), U, b)), D)
-        x = x.gather(1, places[:, :, None].expand(-1, -1, width))
-        logits = F.linear(F.rms_norm(x, (width,), g), H, c)
-        loss = F.cross_entropy(logits.view(-1, classes), labels, reduction="sum") / size
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
+            x = x + F.linear(torch.relu(F.linear(F.rms_norm(x, (width,), h, 1e-5), U, b)), D)
+        x = x.gather(1, places[:, :, None].expand(-1, -1, width))  # -> (size, tasks, width)
+        return F.linear(F.rms_norm(x, (width,), params["g"], 1e-5), params["H"], params["c"])
 
-    return step
+    def loss(*x, labels):
+        if len(x) == 1:
+            heads = zip(mlp(*x), labels.unbind(1))
+        else:
+            heads = [(transformer(*x).flatten(0, 1), labels.flatten())]
+        return sum(F.cross_entropy(z, y, ignore_index=-1, reduction="sum") for z, y in heads) / len(labels)
 
+    def train():
+        for *x, y in batches:
+            adam.zero_grad()
+            loss(*x, labels=y).backward()
+            adam.step()
+        return len(batches)
 
-def products(n, width, batch):
-    """Nothing but the two large matrix products of such a step, for x W and for W's gradient."""
-    rng = np.random.default_rng(0)
-    x, W, d = (rng.standard_normal(s, np.float32) for s in ((batch, n), (n, width), (batch, width)))
-    out, dW = np.empty_like(d), np.empty_like(W)
-    return lambda: (np.matmul(x, W, out=out), np.matmul(x.T, d, out=dW))
-
-
-def whole_training(n, width, batch):
-    """iis.train with everything it does, evaluations too: a function that returns seconds per step."""
-    problem, steps = iis.ParitySum(n, 5), max(1000, 1_000_000 // batch)
-
-    def seconds(steps=steps):
-        settings = {"examples": steps * batch, "batch": batch, "stop_when_solved": False}
-        return iis.train(problem, iis.MLP(width), **settings).seconds / steps
-
-    seconds(2)  # compiles
-    return seconds
+    return train
 
 
-def seconds_per_step(step, least=0.2):
-    """Call the step for a while; return its mean time."""
-    calls, began = 0, time.perf_counter()
-    while (spent := time.perf_counter() - began) < least:
-        step()
-        calls += 1
-    return spent / calls
+def in_jax(network, inputs, labels, batch):
+    """JAX, all the steps compiled into one."""
+    import jax
+    from jax import numpy as jnp
+
+    starts = [int(start) for start in np.cumsum(network.classes)[:-1]]
+
+    def norm(x, gain):
+        return gain * x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-5)
+
+    def mlp(params, bits):
+        hidden = jnp.maximum((2 * bits.astype(jnp.float32) - 1) @ params["W"] + params["b"], 0)
+        return jnp.split(hidden @ params["V"].T + params["c"], starts, 1)
+
+    def transformer(params, tokens, places):
+        x = params["E"].T[tokens].sum(2)  # (size, length, fields) -> (size, length, width)
+        for layer in range(network.layers):
+            g, A, O, h, U, b, D = network.layer(params, layer)
+            q, k, v = jnp.unstack((norm(x, g) @ A.T).reshape(*x.shape[:2], 3, network.heads, -1), axis=2)
+            attention = jax.nn.softmax(jnp.einsum("iahd,ibhd->ihab", q, k) / q.shape[-1] ** 0.5)
+            x = x + jnp.einsum("ihab,ibhd->iahd", attention, v).reshape(x.shape) @ O.T
+            x = x + jnp.maximum(norm(x, h) @ U.T + b, 0) @ D.T
+        x = jnp.take_along_axis(x, places[:, :, None], 1)  # -> (size, tasks, width)
+        return norm(x, params["g"]) @ params["H"].T + params["c"]
+
+    def loss(params, *x, labels):
+        if len(x) == 1:
+            heads = zip(mlp(params, *x), labels.T)
+        else:
+            heads = [(transformer(params, *x), labels)]
+        return -sum((jax.nn.log_softmax(z) * jax.nn.one_hot(y, z.shape[-1])).sum() for z, y in heads) / len(labels)
+
+    def step(state, examples):
+        params, mean, square, count = state
+        *x, y = examples
+        gradient, count = jax.grad(loss)(params, *x, labels=y), count + 1
+        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, gradient)
+        square = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, square, gradient)
+        rate, unbias = 0.002 / (1 - 0.9**count), 1 / (1 - 0.999**count)
+        params = jax.tree.map(lambda w, m, s: w - rate * m / (jnp.sqrt(s * unbias) + 1e-8), params, mean, square)
+        return (params, mean, square, count), None
+
+    steps = len(inputs) // batch
+    batches = [jnp.array(array.reshape(steps, batch, *array.shape[1:])) for array in pieces(network, inputs, labels)]
+    params = {name: jnp.array(np.ascontiguousarray(array)) for name, array in network.params.items()}
+    state = params, jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.float32(0)
+    scan = jax.jit(lambda state: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
+
+    def train():
+        nonlocal state
+        state = jax.block_until_ready(scan(state))
+        return steps
+
+    return train
+
+
+def installed():
+    """PyTorch and JAX, where they are installed: {name: function}."""
+    found = {}
+    for name, function in (("PyTorch", in_torch), ("JAX", in_jax)):
+        with contextlib.suppress(ImportError):
+            module = importlib.import_module({"PyTorch": "torch"}.get(name, name.lower()))
+            found[f"{name} {module.__version__}"] = function
+    return found
+
+
+@contextlib.contextmanager
+def one_core():
+    """Keep this thread, and those that it starts, on one core, where the system can do so."""
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    if cores:
+        os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        if cores:
+            os.sched_setaffinity(0, cores)
+
+
+def race(competitors, rounds, problem, network, batch):
+    """Median seconds of a training step: {name: seconds}. All take turns, so that a slow moment hits all alike."""
+    rng, seconds = np.random.default_rng(0), defaultdict(list)
+    network.init(problem, rng)
+    inputs, labels = problem.sample(rng, 100 * batch)
+    labels = iis.supervise(labels, rng, "multi-task", 0.2)
+    trainings = {name: function(network, inputs, labels, batch) for name, function in competitors.items()}
+    for number in range(rounds + 1):
+        for name, train in trainings.items():
+            steps, began = train(), time.perf_counter()
+            if number > 0:  # before, they compile
+                steps = 0
+                while time.perf_counter() < began + 0.15:
+                    steps += train()
+                seconds[name].append((time.perf_counter() - began) / steps)
+    return {name: np.median(times) for name, times in seconds.items()}
 
 
 def speed(rounds=5):
-    """How long does a training step take, here, in NumPy, in PyTorch, against batch, width and n?"""
-    series = {
-        "batch": [(50, 128, batch) for batch in (16, 64, 256, 1024)],
-        "width": [(50, width, 64) for width in (32, 128, 512)],
-        "n": [(n, 128, 64) for n in (50, 200, 1000)],
-    }
-    names = ["iis.train", "two products", "NumPy", "PyTorch, 1 thread", "PyTorch, 2 threads"]
-    if torch_step(5, 1, 1) is None:
-        names = names[:3]
-    else:
-        import torch
-
-    def measure(setting):
-        train, bare, plain, eager = (
-            f(*setting) for f in (whole_training, products, numpy_step, torch_step)
-        )
-        results = []
-        for _ in range(rounds):  # all of them in turn, so that a slow moment hits all alike
-            row = [train(), seconds_per_step(bare), seconds_per_step(plain)]
-            for threads in (1, 2)[: len(names) - 3]:
-                torch.set_num_threads(threads)
-                row.append(seconds_per_step(eager))
-            results.append(row)
-        return np.median(results, axis=0)
-
-    times = {setting: measure(setting) for setting in dict.fromkeys(sum(series.values(), []))}
-    versions = (
-        f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {iis.numba.__version__}"
-    )
-    versions += f", PyTorch {torch.__version__}" if len(names) > 3 else ""
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {versions}; NumPy on 1 thread")
-    print("microseconds per step, median of", rounds, "\n")
-    print(f"{'n':>5}{'width':>6}{'batch':>6}  " + "".join(f"{name:>20}" for name in names))
-    for setting, row in times.items():
-        print("{:>5}{:>6}{:>6}  ".format(*setting) + "".join(f"{1e6 * value:>20.1f}" for value in row))
-    print()
-    for batch in (64, 256):
-        train, bare, plain, *eager = times[50, 128, batch]
-        against = f"{train / bare:.2f} x the two products, NumPy takes {plain / train:.1f} x as long"
-        against += f", PyTorch {min(eager) / train:.1f} x" if eager else ""
-        print(f"iis.train, n 50, width 128, batch {batch}: {against}")
-    growth = times[1000, 128, 64][0] / times[50, 128, 64][0]
-    print(f"iis.train, n 1,000 against n 50: {growth:.1f} x as long")
-    settings = {"lr": 0.02, "batch": 32, "examples": 6_400, "stop_when_solved": False}
-    runs = [
-        iis.train(iis.ParitySum(20, 3, s), iis.MLP(64), "target", seed=s, **settings) for s in range(10)
-    ]
-    perfect = sum(run.history[-1]["accuracy"]["parity"] == 1 for run in runs)
-    print(
-        f"parity alone, 3 of 20 bits, width 64, 6,400 examples: all of 10,000 right on {perfect} of 10 seeds,",
-        end=" ",
-    )
-    print(f"median {1000 * np.median([run.seconds for run in runs]):.1f} ms")
-
-    for name, problem, layers in (("lego", iis.Lego(6), 3), ("code", iis.Code(4, 5), 6)):
-        if len(names) == 3:
-            break
-        network, rng, ratios = iis.Transformer(32, layers, 2), np.random.default_rng(0), []
-        network.init(problem, rng)
-        examples, eager = problem.sample(rng, 6400), torch_transformer_step(problem, 32, layers, 2, 64)
-        network.descend(*examples, 64)
-        for _ in range(rounds):
-            ours, theirs = seconds_per_step(lambda: network.descend(*examples, 64)) / 100, []
-            for threads in (1, 2):
-                torch.set_num_threads(threads)
-                theirs.append(seconds_per_step(eager))
-            ratios.append(min(theirs) / ours)
-        print(
-            f"transformer on {name}, width 32, {layers} layers, batch 64: {1e3 * ours:.2f} ms a step,",
-            end=" ",
-        )
-        print(f"PyTorch {np.median(ratios):.1f} x as long")
-
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
-    for axis, (label, settings) in zip(axes, series.items()):
-        values = [setting["n width batch".split().index(label)] for setting in settings]
-        for i, (name, style) in enumerate(zip(names, ("o-", "s:", "^--", "v-.", "d-."))):
-            per_example = [1e6 * times[setting][i] / setting[2] for setting in settings]
-            axis.plot(values, per_example, style, color=plt.cm.viridis(0.2 * i), label=name)
+    """How long does a training step take, here and elsewhere, against batch, width and n? All on one core."""
+    series = {"batch": [(50, 128, batch) for batch in (16, 64, 256, 1024)],
+              "width": [(50, width, 64) for width in (32, 128, 512)], "n": [(n, 128, 64) for n in (50, 200, 1000)]}
+    with one_core():
+        frameworks = installed()
+        print(f"{platform.machine()}, one of {os.cpu_count()} cores; Python {platform.python_version()}, NumPy "
+              f"{np.__version__}, Numba {iis.numba.__version__}; {', '.join(frameworks) or 'no PyTorch, no JAX'}")
+        competitors = {"iis.train": whole_training, "two products": products, "iis.NumpyMLP": in_numpy} | frameworks
+        print(f"mlp: microseconds of a step, median of {rounds} rounds\n")
+        print(f"{'n':>5}{'width':>6}{'batch':>6}  " + "".join(f"{name:>16}" for name in competitors))
+        times = {}
+        for n, width, batch in dict.fromkeys(sum(series.values(), [])):
+            times[n, width, batch] = race(competitors, rounds, iis.ParitySum(n), iis.MLP(width), batch)
+            row = "".join(f"{1e6 * seconds:>16.1f}" for seconds in times[n, width, batch].values())
+            print(f"{n:>5}{width:>6}{batch:>6}  {row}", flush=True)
+        print("\ntransformer, batch 64: milliseconds of a step, all on examples drawn before")
+        for problem, network in ((iis.Lego(), iis.Transformer(layers=4, heads=4)), (iis.Code(), iis.Transformer(layers=6))):
+            found = race({"iis": in_iis} | frameworks, rounds, problem, network, 64)
+            print(f"{problem.name:6}" + ", ".join(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.items()), flush=True)
+        runs = [iis.train(iis.ParitySum(20, 3, seed), iis.MLP(64), "target", seed=seed, lr=0.02, batch=32, examples=6_400,
+                          stop_when_solved=False) for seed in range(10)]
+        perfect = sum(run.history[-1]["accuracy"]["parity"] == 1 for run in runs)
+        print(f"parity alone, 3 of 20 bits, width 64, 6,400 examples: all of 10,000 right on {perfect} of 10 seeds, "
+              f"median {1000 * np.median([run.seconds for run in runs]):.1f} ms")
+    figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True)
+    for axis, (label, cases) in zip(axes, series.items()):
+        values = [case["n width batch".split().index(label)] for case in cases]
+        for i, (name, style) in enumerate(zip(competitors, ("o-", "s:", "^--", "v-.", "D-"))):
+            axis.plot(values, [1e6 * times[case][name] / case[2] for case in cases], style, color=shade(i, 5), label=name)
         axis.set(xscale="log", yscale="log", xlabel={"n": "n, bits of an example"}.get(label, label))
-        axis.set_xticks(values, map(str, values), minor=False)
-        axis.minorticks_off()
+        ticks(axis.xaxis, values)
     axes[0].set_ylabel("time of a training step\nper example (µs)")
+    counted(axes[0].yaxis, "{x:g}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle(
-        f"Elsewhere n = 50, width 128, batch 64. {os.cpu_count()} cores, median of {rounds} rounds"
-    )
+    titled(figure, "A training step of the mlp takes little more than its two matrix products",
+           f"One core, median of {rounds} rounds. Where not on the axis, n = 50, width 128, batch 64")
     return figure
 
 
-FIGURES = mixture, supervision, interference, scale, hardness, theory, digits, lego, code, speed, film
+# --------------------------------------------------------------------------------------------------
+
+FIGURES = (mixture, why, separation, supervision, curriculum, interference, scale, hardness, theory, noise, start,
+           digits, lego, code, speed, film)
+
+
+def arguments():
+    """Read the command line. Raises ValueError and OSError for what cannot be done."""
+    parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
+    figures = {figure.__name__: figure for figure in FIGURES}
+    add = parser.add_argument
+    add("name", nargs="?", choices=[*figures, "explore"], metavar="NAME",
+        help=f"one of {', '.join(figures)} (all of these), or explore: a window to play with")
+    add("--seeds", type=int, help="seeds, or rounds of speed (3, 5 or 10)")
+    add("--folder", type=Path, default=Path("figures"), help="where to save it (figures)")
+    add("--jobs", type=int, help="so many runs at a time (one for each core)")
+    add("--store", metavar="FILE", help="keep finished runs there; do only those missing")
+    add("--cluster", metavar="ADDRESS", help="dask's scheduler to run on, tcp://HOST:PORT")
+    args = parser.parse_args()
+    args.names = [args.name] if args.name else list(figures)
+    args.seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1, whole=True),)
+    SWEEP.update(store=args.store)
+    if args.jobs is not None:
+        SWEEP["jobs"] = iis.number("jobs", args.jobs, 1, whole=True)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    if args.cluster:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ValueError("--cluster needs dask: pip install distributed") from None
+        client = Client(args.cluster)
+        client.upload_file(iis.__file__)
+        SWEEP["executor"] = client.get_executor()
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
-    figures = {figure.__name__: figure for figure in FIGURES}
-    names = ", ".join(figures)
-    text = f"one of {names} (all of these), or explore: a window to play with"
-    choices = [*figures, "explore"]
-    parser.add_argument("name", nargs="?", choices=choices, metavar="NAME", help=text)
-    parser.add_argument("--seeds", type=int, help="seeds, or rounds of speed (5 or 10)")
-    parser.add_argument(
-        "--folder", type=Path, default=Path("figures"), help="where to save it (figures)"
-    )
-    parser.add_argument("--jobs", type=int, help="so many runs at a time (one for each core)")
-    parser.add_argument(
-        "--store", metavar="FILE", help="keep finished runs there; do only those missing"
-    )
-    parser.add_argument(
-        "--cluster", metavar="ADDRESS", help="dask's scheduler to run on, tcp://HOST:PORT"
-    )
-    args = parser.parse_args()
+    """Draw what the command line asks for; return the exit status."""
     try:
-        seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1, whole=True),)
-        if args.jobs is not None:
-            SWEEP["jobs"] = iis.number("jobs", args.jobs, 1, whole=True)
-        args.folder.mkdir(parents=True, exist_ok=True)
-        SWEEP["store"] = args.store
-        if args.cluster:
-            from distributed import Client
-
-            client = Client(args.cluster)
-            client.upload_file(iis.__file__)
-            SWEEP["executor"] = client.get_executor()
+        args = arguments()
     except (ValueError, OSError) as error:
         sys.exit(f"plots.py: {error}")
-    except ImportError:
-        sys.exit("plots.py: --cluster needs dask: pip install distributed")
     if args.name == "explore":
         if plt.get_backend().lower() == "agg":
             sys.exit("plots.py: explore needs a display, and tkinter or another window toolkit")
@@ -968,21 +998,23 @@ def main():
         plt.show(block=True)
         return explorer.close()
     plt.switch_backend("agg")
-    drawn = 0
-    for name in [args.name] if args.name else figures:
+    drawn, figures = 0, {figure.__name__: figure for figure in FIGURES}
+    for name in args.names:
+        path = args.folder / f"{name}.{'gif' if name == 'film' else 'png'}"
         try:
-            path = args.folder / f"{name}.{'gif' if name == 'film' else 'png'}"
-            drawing = figures[name](*seeds)
+            drawing = figures[name](*args.seeds)
             drawing.save(path, "pillow") if name == "film" else drawing.savefig(path)
             print(path, flush=True)
             drawn += 1
         except (ValueError, OSError) as error:
             print(f"plots.py: {name}: {error}", file=sys.stderr)
+        plt.close("all")
     return drawn == 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        with plt.rc_context(STYLE):
+            sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("plots.py: interrupted")
