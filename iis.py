@@ -1387,6 +1387,9 @@ TUNED = {  # where a transformer learns and nothing else is said
     "lego": {"layers": 4, "heads": 4},
     "code": {"layers": 6},
 }
+WHY = """
+Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
+hidden bits, and that was the hard part: python plots.py why"""
 
 
 def numeric(text):
@@ -1647,8 +1650,7 @@ def main(argv=None):
         if found and (status == 130 or not options["json"]):
             print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
             if options["problem"] in (None, "parity") and not options["json"]:
-                print("\nWhy: each hidden bit moves the sum, but tells nothing of the parity by itself. So the sum is what")
-                print("finds the hidden bits, and that was the hard part. See python plots.py why.", flush=True)
+                print(WHY, flush=True)
         for complaint in complaints:
             print(f"iis.py: {complaint}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads the output has seen enough
