@@ -1,14 +1,14 @@
 """Implicit intermediate supervision: an easy question in the data teaches a hard one.
 
 Show a network examples of the parity of 5 hidden bits out of 50, and it does no better than to guess.
-Let a fifth of the examples ask for the *sum* of those bits instead, and after as many it answers both,
-although nobody tells it that one question helps with the other.
+Let a fifth of the examples ask for their *sum* instead, and after the same number of examples it answers
+both, although nobody tells it that one question helps with the other.
 
     python iis.py --p 0.2 --n 50 --k 5
 
 Part 1 is the complete algorithm in plain NumPy: a problem, supervision, a network, training. What follows
 is the same made fast (part 2), further problems (3), a transformer (4), theory (5), many runs (6) and the
-command line (7). Letters are the paper's: n bits, k of them hidden, p the share of helper questions.
+command line (7). Letters are the paper's: n bits, k of them hidden, p the share of easier questions.
 
 A reconstruction of the paper "Implicit Intermediate Supervision for Learning Complex Functions" from its
 abstract and its public reviews. The licence, 0BSD, stands at the end.
@@ -20,7 +20,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-if __name__ == "__main__":  # runs will be parallel; products of matrices need not be so too
+if __name__ == "__main__":  # part 6 has many runs at a time: one thread each is enough
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
@@ -30,8 +30,8 @@ import numpy as np
 # A problem draws inputs and asks several questions about each, its tasks: the easiest first, the target
 # last. The others are the helpers. A problem of your own is a class with
 #   tasks              the names of the questions
-#   classes            how many answers each of them can have; they are numbered from 0
-#   sample(rng, size)  which draws inputs, bits (size, n), and labels, integers (size, tasks)
+#   classes            how many answers each question can have, numbered from 0
+#   sample(rng, size)  which draws so many inputs, bits (size, n), and labels, integers (size, tasks)
 
 
 @dataclass
@@ -47,24 +47,24 @@ class ParitySum:
     k: int = 5
     seed: int = 0  # draws the support, the hidden positions
     distractors: int = 0  # more helpers, each the sum of k other bits, which help with nothing
-    name = "parity"
+    name = "parity"  # on the command line
 
-    def __post_init__(self):
+    def __post_init__(self):  # once the fields are set; number() says what is out of range
         self.n = number("n", self.n, 1, 100_000, whole=True)
         self.k = number("k", self.k, 1, self.n, whole=True)
         self.seed = number("seed", self.seed, 0, whole=True)
         self.distractors = number("distractors", self.distractors, 0, self.n // self.k - 1, whole=True)
-        sums = 1 + self.distractors
+        count = 1 + self.distractors
         shuffled = np.random.default_rng(self.seed).permutation(self.n)
-        self.groups = np.sort(shuffled[: sums * self.k].reshape(sums, self.k), axis=1)
-        self.support = self.groups[0]
-        self.tasks = ("sum", *[f"other sum {i}" for i in range(1, sums)], "parity")
-        self.classes = (self.k + 1,) * sums + (2,)
+        self.groups = np.sort(shuffled[: count * self.k].reshape(count, self.k), axis=1)
+        self.support = self.groups[0]  # the hidden positions; each further group is for a distractor
+        self.tasks = ("sum", *[f"other sum {i}" for i in range(1, count)], "parity")
+        self.classes = (self.k + 1,) * count + (2,)
 
     def sample(self, rng, size):
         """Draw examples: bits, uint8 (size, n), and labels, int64 (size, tasks)."""
         random_bytes = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
-        bits = np.unpackbits(random_bytes, axis=1, count=self.n)  # (size, n / 8) -> (size, n)
+        bits = np.unpackbits(random_bytes, axis=1, count=self.n)  # eight of each: (size, n / 8) -> (size, n)
         return bits, self.label(bits)
 
     def label(self, bits):
@@ -81,12 +81,12 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 
 
 def supervise(labels, rng, supervision, p=0.2):
-    """Return the labels that the training examples carry, -1 in place of the others: (size, tasks).
+    """Return the labels that the training examples carry, -1, "not told", for the others: (size, tasks).
 
     target       the target's alone: the control
     multi-task   one: with probability p a helper's, drawn evenly, else the target's
     multi-label  all of them
-    explicit     all of them, each to be read before the next is answered: see Explicit in part 3
+    explicit     all of them, each to be read before the next is answered: Explicit, in part 3
     curriculum   as multi-task, but `train` has p at 1 until the helpers are learned, and then at 0
     Raises ValueError for another supervision, p outside [0, 1], and labels that are no integers.
     """
@@ -113,7 +113,7 @@ def supervise(labels, rng, supervision, p=0.2):
 class Network:
     """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
     params = None  # until init
-    optimised = None  # the params that Adam has taken steps with
+    optimised = None  # the params that mean and square, Adam's memory, belong to
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
@@ -128,7 +128,7 @@ class Network:
 
     def adam(self, gradients, lr):
         """Change params by one step of Adam."""
-        if self.optimised is not self.params:  # the first step since init
+        if self.optimised is not self.params:  # init has drawn new ones: forget the old averages
             self.optimised, self.steps = self.params, 0
             self.mean, self.square = dict.fromkeys(gradients, 0), dict.fromkeys(gradients, 0)
         self.steps += 1
@@ -141,14 +141,15 @@ class Network:
 
 
 def cross_entropy(logits, labels, classes):
-    """Return the loss, and its gradient by the logits (size, answers), those of all tasks side by side.
+    """Return the loss and its gradient by the logits, a score for each possible answer: (size, outputs).
 
-    Each carried label costs -log softmax(its task's logits)[label]; the loss is the mean over examples.
+    softmax(z) = exp(z) / sum(exp(z)) makes shares of a task's scores z; a carried label costs -log of its
+    share. The loss is the mean over examples; d cost / dz = softmax(z) - (1 for the label, else 0).
     """
     loss, dlogits, start = 0.0, np.zeros_like(logits), 0
     for task, count in enumerate(classes):
         rows = np.flatnonzero(labels[:, task] >= 0)  # the examples that carry this label
-        z = logits[rows, start : start + count]  # (size, answers) -> (rows, count)
+        z = logits[rows, start : start + count]  # (size, outputs) -> (rows, count)
         z = z - z.max(axis=1, keepdims=True)  # leaves softmax as it is, and exp cannot overflow
         total = np.exp(z).sum(axis=1, keepdims=True)  # (rows, count) -> (rows, 1)
         truth = np.arange(count) == labels[rows, task, None]  # (rows,) -> (rows, count)
@@ -160,12 +161,11 @@ def cross_entropy(logits, labels, classes):
 
 @dataclass
 class NumpyMLP(Network):
-    """A multi-layer perceptron: a hidden layer of `width` rectified units, and a softmax for each task.
+    """A multi-layer perceptron: a hidden layer of `width` units max(0, ·), and a softmax for each task.
 
-    params: W (n, width), b (width,), V (answers, width), c (answers,), the answers to all tasks side by side.
-    W and V start uniform within ±1 / sqrt(number of the layer's inputs), b and c at 0.
+    params: W (n, width), b (width,), V (outputs, width), c (outputs,), all tasks' possible answers side by
+    side. W and V start uniform within ±1 / sqrt(number of the layer's inputs), b and c at 0.
     """
-
     width: int = 128
     name = "numpy"
 
@@ -177,10 +177,10 @@ class NumpyMLP(Network):
         inputs, _ = problem.sample(rng, 1)  # one example tells how many bits there are
         if inputs.ndim != 2 or dtype not in (np.float32, np.float64):
             raise ValueError(f"network {self.name} needs a problem of bits, and dtype float32 or float64")
-        n, width, answers = inputs.shape[1], self.width, sum(problem.classes)
+        n, width, outputs = inputs.shape[1], self.width, sum(problem.classes)
         W = rng.uniform(-1, 1, (n, width)) / np.sqrt(n)
-        V = rng.uniform(-1, 1, (answers, width)) / np.sqrt(width)
-        params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(answers)}
+        V = rng.uniform(-1, 1, (outputs, width)) / np.sqrt(width)
+        params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(outputs)}
         self.params = {name: param.astype(dtype) for name, param in params.items()}
         self.n, self.classes = n, problem.classes
 
@@ -190,7 +190,7 @@ class NumpyMLP(Network):
         inputs = checked("inputs", inputs, (len(inputs), len(W)), 0, 2)
         x = 2 * inputs.astype(W.dtype) - 1  # bits 0 and 1 -> signs -1 and +1
         hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
-        logits = hidden @ V.T + c  # (size, width) -> (size, answers)
+        logits = hidden @ V.T + c  # (size, width) -> (size, outputs)
         return x, hidden, logits
 
     def loss_and_gradients(self, inputs, labels):
@@ -198,8 +198,8 @@ class NumpyMLP(Network):
         x, hidden, logits = self.forward(inputs)
         labels = checked("labels", labels, (len(x), len(self.classes)), -1, self.classes)
         loss, dlogits = cross_entropy(logits, labels, self.classes)
-        dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (answers, size) (size, width) -> (answers, width)
-        dhidden = dlogits @ self.params["V"]  # (size, answers) -> (size, width)
+        dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (outputs, size) (size, width) -> (outputs, width)
+        dhidden = dlogits @ self.params["V"]  # (size, outputs) -> (size, width)
         dhidden[hidden <= 0] = 0  # a unit that is off passes nothing on
         dW, db = x.T @ dhidden, dhidden.sum(axis=0)  # (n, size) (size, width) -> (n, width)
         return loss, {"W": dW, "b": db, "V": dV, "c": dc}
@@ -212,7 +212,7 @@ class NumpyMLP(Network):
 
 
 def answers(problem, network, inputs):
-    """Ask the network: as its predict or, if the problem is Explicit, one question after the other."""
+    """Return the network's answers: all at once or, for Explicit, one question after the other."""
     return problem.ask(network, inputs) if hasattr(problem, "ask") else network.predict(inputs)
 
 
@@ -247,7 +247,7 @@ class Run:
     began: float = field(default_factory=time.perf_counter, repr=False)
 
     def evaluate(self, problem, inputs, labels, loss, last):
-        """Note how many of 2,000 held-out examples are answered right or, where it decides, of all."""
+        """Measure accuracy on 2,000 held-out examples; on all if those look solved, or in the end."""
         if not all(np.isfinite(values).all() for values in (loss, *self.network.params.values())):
             raise Diverged(f"the loss is not finite after {self.examples:,} examples: try a smaller lr")
         right = answers(problem, self.network, inputs[:2_000]) == labels[:2_000]
@@ -255,13 +255,13 @@ class Run:
             right = answers(problem, self.network, inputs) == labels
         if right[:, -1].mean() >= 0.99 and not self.solved_at:
             self.solved_at = self.examples
-        self.seconds, right = time.perf_counter() - self.began, right.mean(axis=0)
+        self.seconds, accuracy = time.perf_counter() - self.began, right.mean(axis=0)  # -> (tasks,)
         record = {"examples": self.examples, "seconds": self.seconds, "loss": loss}
-        self.history.append(record | {"accuracy": dict(zip(problem.tasks, right.tolist()))})
-        return right
+        self.history.append(record | {"accuracy": dict(zip(problem.tasks, accuracy.tolist()))})
+        return accuracy
 
 
-def next_look(seen, batch, every):
+def until_evaluation(seen, batch, every):
     """Return how many more examples to train on before the next evaluation: whole batches."""
     every = min(max(6_400, seen // 16), 64_000) if every is None else number("every", every, 1, whole=True)
     return batch * math.ceil(every / batch)
@@ -275,25 +275,25 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
     It ends when the target is solved, or after so many examples. It is evaluated after `every` examples, by
     default 6,400 and later a sixteenth of what it has seen; then report(run) is called. The seed decides the
     start, the examples, the labels they carry and the held-out examples. lr None is the network's own.
-    Raises ValueError for a setting out of range, and Diverged, which is one, for a loss that is not finite.
+    Raises ValueError for a setting out of range, and Diverged, a kind of it, for a loss that is not finite.
     """
     examples, batch = number("examples", examples, 1, whole=True), number("batch", batch, 1, whole=True)
     seed = number("seed", seed, 0, whole=True)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
     if supervision == "explicit" or hasattr(problem, "ask"):
-        problem, supervision = Explicit(problem), "explicit"  # part 3
+        problem, supervision = Explicit(problem), "explicit"  # each task in a pass of its own: part 3
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
     network.init(problem, rng_start, dtype)
     test = getattr(problem, "sample_held_out", problem.sample)(rng_test, 10_000)
     run = Run(network=network)
     while run.examples < examples and not (run.solved_at and stop_when_solved):
-        size = min(next_look(run.examples, batch, every), examples - run.examples)
+        size = min(until_evaluation(run.examples, batch, every), examples - run.examples)
         inputs, labels = problem.sample(rng_data, size)
         labels = supervise(labels, rng_labels, supervision, p)
-        loss = network.descend(inputs, labels, batch * len(inputs) // size, lr)
+        loss = network.descend(inputs, labels, batch * len(inputs) // size, lr)  # Explicit: rows > size
         run.examples += size
-        right = run.evaluate(problem, *test, loss / size, run.examples == examples)
-        if supervision == "curriculum" and (right[:-1] >= 0.99).all():
+        accuracy = run.evaluate(problem, *test, loss / size, run.examples == examples)
+        if supervision == "curriculum" and (accuracy[:-1] >= 0.99).all():
             p = 0.0  # and once they are learned, the target alone
         if report:
             report(run)
@@ -697,6 +697,7 @@ class Digits:
 
     def __post_init__(self):
         self.hidden = ParitySum(self.n, self.k, self.seed)  # draws the bits that the pictures show
+        self.n, self.k, self.seed = self.hidden.n, self.hidden.k, self.hidden.seed
         self.support, self.tasks, self.classes = self.hidden.support, self.hidden.tasks, self.hidden.classes
         try:
             from sklearn.datasets import load_digits
@@ -724,14 +725,10 @@ class Digits:
 
     def show(self, bits):
         """Write one example, (64 n,), as pictures, eight side by side."""
-        pictures = bits.reshape(-1, 8, 8)  # (64 n,) -> (n, row, column)
-        lines = []
-        for first in range(0, self.n, 8):
-            for row in range(8):
-                inks = [picture[row] for picture in pictures[first : first + 8]]
-                lines.append("|".join("".join(" #"[bit] for bit in ink) for ink in inks))
-            lines.append("")
-        return "\n".join(lines[:-1])
+        pictures = np.array([" ", "#"])[bits.reshape(-1, 8, 8)]  # (64 n,) -> (n, row, column)
+        bands = [pictures[first : first + 8] for first in range(0, len(pictures), 8)]
+        lines = [["|".join(map("".join, band[:, row])) for row in range(8)] for band in bands]
+        return "\n\n".join(map("\n".join, lines))
 
 
 @dataclass
@@ -879,14 +876,11 @@ class Explicit:
     def sample(self, rng, size):
         """Draw examples, a row for each pass: inputs (size tasks, ...), and labels (size tasks, tasks)."""
         inputs, labels = self.problem.sample(rng, size)
-        rows, carried = [], []
-        for t in range(len(self.tasks)):
-            before, asked = np.full_like(labels, -1), np.full_like(labels, -1)
-            before[:, :t], asked[:, t] = labels[:, :t], labels[:, t]
-            rows.append(self.write(inputs, before))
-            carried.append(asked)
-        rows, carried = np.stack(rows, axis=1), np.stack(carried, axis=1)  # -> (size, tasks, ...)
-        return rows.reshape(-1, *rows.shape[2:]), carried.reshape(-1, len(self.tasks))
+        tasks = np.arange(len(self.tasks))
+        asked = np.tile(tasks, size)[:, None]  # what each pass asks: (size tasks, 1)
+        inputs, labels = np.repeat(inputs, len(tasks), axis=0), np.repeat(labels, len(tasks), axis=0)
+        before, now = np.where(tasks < asked, labels, -1), np.where(tasks == asked, labels, -1)
+        return self.write(inputs, before), now
 
     def sample_held_out(self, rng, size):
         """Draw examples as the problem does, with nothing written in them."""
@@ -1022,8 +1016,8 @@ class Transformer(Network):
 
     params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A (3 width,
     width) for queries, keys and values, O (width, width), and two layers with relu between them, U (2 width,
-    width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H (answers, width) and
-    c (answers,). Matrices start normal, with standard deviation 1 / sqrt(fields) for E, 1 / (2 sqrt(inputs))
+    width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H (outputs, width) and
+    c (outputs,). Matrices start normal, with standard deviation 1 / sqrt(fields) for E, 1 / (2 sqrt(inputs))
     for the others; gains at 1, biases at 0.
     Raises ValueError unless all sizes are at least 1 and width is a multiple of heads.
     """
@@ -1049,13 +1043,13 @@ class Transformer(Network):
         if self.n > 500:
             raise ValueError(f"network transformer takes up to 500 bits, not {self.n}")
         self.fields = (self.n + len(self.classes), 3) if self.n else problem.fields
-        w, answers = self.width, max(self.classes)
+        w, outputs = self.width, max(self.classes)
         block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,)}
         block |= {"U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
         shapes = {"E": (w, sum(self.fields))}
         for layer in range(self.layers):
             shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
-        shapes |= {"g": (w,), "H": (answers, w), "c": (answers,)}
+        shapes |= {"g": (w,), "H": (outputs, w), "c": (outputs,)}
         params = {}
         for name, shape in shapes.items():
             start = np.full(shape, 1.0 if name[0] in "gh" else 0.0)
@@ -1080,7 +1074,7 @@ class Transformer(Network):
         return [arrays[f"{name}{layer}"] for name in "gAOhUbD"]
 
     def forward(self, tokens, places):
-        """Return the logits, (size tasks, answers), and what backward will need."""
+        """Return the logits, (size tasks, outputs), and what backward will need."""
         size, length, _ = tokens.shape
         columns = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # -> (fields, positions)
         onehot = [column == np.arange(count)[:, None] for column, count in zip(columns, self.fields)]
@@ -1104,7 +1098,7 @@ class Transformer(Network):
         read = (places * size + np.arange(size)[:, None]).ravel()  # columns, by example and task
         last = np.ascontiguousarray(x[:, read])  # (width, positions) -> (width, size tasks)
         y, scale = norm_forward(last, self.params["g"])
-        logits = (self.params["H"] @ y + self.params["c"][:, None]).T  # -> (size tasks, answers)
+        logits = (self.params["H"] @ y + self.params["c"][:, None]).T  # -> (size tasks, outputs)
         return logits, (onehot, kept, last, y, scale, read)
 
     def backward(self, dlogits, state, gradients):
@@ -1113,7 +1107,9 @@ class Transformer(Network):
         gradients["H"][:], gradients["c"][:] = (y @ dlogits).T, dlogits.sum(axis=0)
         dx = np.zeros((self.width, onehot.shape[1]), last.dtype)
         dy = np.ascontiguousarray(self.params["H"].T @ dlogits.T)  # -> (width, size tasks)
-        dx[:, read] = norm_backward(dy, last, scale, self.params["g"], gradients["g"])
+        dlast = norm_backward(dy, last, scale, self.params["g"], gradients["g"])
+        for t in range(len(self.classes)):  # one by one, since tasks may be read at the same position
+            dx[:, read[t :: len(self.classes)]] += dlast[:, t :: len(self.classes)]
         for layer in reversed(range(self.layers)):
             g, A, O, h, U, b, D = self.layer(self.params, layer)
             dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
@@ -1130,30 +1126,19 @@ class Transformer(Network):
             dx += norm_backward(A.T @ dqkv, x, scale, g, dg)
         gradients["E"][:] = dx @ onehot.T
 
-    def batch(self, tokens, places, labels, gradients):
-        """Write the gradients of one batch, and return the loss."""
-        logits, state = self.forward(tokens, places)
-        tasks, one_column = labels.shape[1], labels.reshape(-1, 1)  # (size, tasks) -> (size tasks, 1)
-        loss, dlogits = cross_entropy(logits, one_column, [logits.shape[1]])  # a mean over size tasks rows
-        self.backward(tasks * dlogits, state, gradients)
-        return tasks * loss
-
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
         inputs, labels = fitting(self, inputs, labels)
-        gradients = self.params.zeros()
-        return self.batch(*self.tokens(inputs), labels, gradients), gradients
+        gradients, tasks = self.params.zeros(), labels.shape[1]
+        logits, state = self.forward(*self.tokens(inputs))
+        # cross_entropy sees a row for each question, and its mean is over tasks times as many as examples
+        loss, dlogits = cross_entropy(logits, labels.reshape(-1, 1), [logits.shape[1]])
+        self.backward(tasks * dlogits, state, gradients)
+        return tasks * loss, gradients
 
-    def descend(self, inputs, labels, batch, lr=None):
-        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
-        inputs, labels = fitting(self, inputs, labels)
-        (tokens, places), gradients, total = self.tokens(inputs), self.params.zeros(), 0.0
-        for start in range(0, len(labels), batch):
-            rows = slice(start, start + batch)
-            total += len(labels[rows]) * self.batch(tokens[rows], places[rows], labels[rows], gradients)
-            self.steps += 1
-            adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
-        return total
+    def adam(self, gradients, lr):
+        self.steps += 1
+        adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
@@ -1162,7 +1147,7 @@ class Transformer(Network):
         for start in range(0, len(tokens), 100):  # by so many that they stay in the cache
             rows = slice(start, start + 100)
             logits, _ = self.forward(tokens[rows], places[rows])
-            best = logits.argmax(axis=1)  # (size tasks, answers) -> (size tasks,)
+            best = logits.argmax(axis=1)  # (size tasks, outputs) -> (size tasks,)
             answers[rows] = best.reshape(-1, places.shape[1])  # -> (size, tasks)
         return answers
 
@@ -1191,7 +1176,8 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     }
     if supervision not in kinds:
         raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
-    batch = math.inf if batch is None else batch
+    n, k = number("n", n, 1, whole=True), number("k", k, 1, 100, whole=True)
+    batch = math.inf if batch is None else number("batch", batch, 1, whole=True)
     rate, ratio = Bilinear.rates(n, k, batch)
     lr = rate if lr is None else lr
     half = np.random.default_rng(0).standard_normal((k, 128))
@@ -1216,11 +1202,11 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
         # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
         by_sum, by_parity = sums - s, (f - target) * v[:, None] * (P > KINK)
         dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
-        for part, has_sum, has_parity in kinds[supervision]:
+        for weight, has_sum, has_parity in kinds[supervision]:
             delta = has_sum * by_sum + has_parity * by_parity  # (k, cases)
-            dP += part * share * delta
-            df += part * share * has_parity * (f - target)
-            noise += part * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
+            dP += weight * share * delta
+            df += weight * share * has_parity * (f - target)
+            noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
         # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch
         drift = dP @ z.T  # E[δ zᵀ]
         w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
@@ -1240,8 +1226,8 @@ def signal(problem, network, task):
     def gradient(label):
         total, size = 0.0, 2**problem.n
         for start in range(0, size, 2**12):
-            numbers = np.arange(start, min(start + 2**12, size), dtype=">u4")
-            bits = np.unpackbits(numbers[:, None].view(np.uint8), axis=1)[:, 32 - problem.n :]
+            codes = np.arange(start, min(start + 2**12, size), dtype=">u4")
+            bits = np.unpackbits(codes[:, None].view(np.uint8), axis=1)[:, 32 - problem.n :]
             labels = np.full((len(bits), len(problem.tasks)), -1)
             labels[:, task] = problem.label(bits)[:, task] if label is None else label
             _, gradients = network.loss_and_gradients(bits, labels)
@@ -1280,8 +1266,8 @@ def as_record(settings, run):
     arguments, record = arguments_of(settings), {"event": "run"}
     for kind in ("problem", "network"):
         owner = arguments.pop(kind)
-        record[kind] = getattr(owner, "name", type(owner).__name__)
         record |= {name: getattr(owner, name) for name in getattr(owner, "__dataclass_fields__", ())}
+        record[kind] = getattr(owner, "name", type(owner).__name__)
     record |= arguments | {"budget": arguments["examples"], "solved": run.solved_at is not None}
     record |= {"solved_at": run.solved_at, "examples": run.examples, "seconds": run.seconds}
     return record | {"accuracy": run.history[-1]["accuracy"], "history": run.history}
@@ -1293,8 +1279,8 @@ def open_store(path):
         raise ValueError("a store must have a name")
     try:
         store = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        if tables and "runs" not in tables:
+        tables = [sql for (sql,) in store.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
+        if tables and "CREATE TABLE runs (run TEXT PRIMARY KEY, record TEXT)" not in tables:
             raise ValueError(f"{path} is not a store of iis.py; nothing was changed")
         store.execute("CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, record TEXT)")
         return store
@@ -1313,6 +1299,8 @@ def run_one(settings, stopping=None):
 
     try:
         return train(**settings | {"network": copy.deepcopy(settings["network"]), "report": report})
+    except OSError:  # of report: interrupted, or nobody reads what it prints any more
+        raise
     except Exception as error:
         return error
 
@@ -1331,36 +1319,41 @@ def sweep(runs, executor=None, store=None, jobs=None):
     Raises OSError if the store cannot be written, and ValueError if it is not ours.
     """
     jobs = os.cpu_count() if jobs is None else number("jobs", jobs, 1, 1_000, whole=True)
-    database, same, stopping = store is not None and open_store(store), {}, threading.Event()
+    database = open_store(":memory:" if store is None else store)
+    stopping, same, futures = threading.Event(), {}, {}
+    pool, started = (executor, ()) if executor else (ThreadPoolExecutor(jobs), (stopping,))
 
     def keep(call, run):
-        if database and isinstance(run, Run):
+        if store is not None and isinstance(run, Run):
             record = json.dumps(as_record(same[call][0], run), default=repr)
             try:
                 database.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
             except sqlite3.Error as error:
                 raise OSError(f"cannot write {store}: {error}") from None
 
-    for settings in runs:
-        try:
-            arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
-            if database and " at 0x" in arguments:
-                raise ValueError(f"a store needs a repr that tells all, as dataclasses have: {arguments}")
-            same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
-        except (TypeError, ValueError) as error:
-            yield settings, error
-    stored = dict(database.execute("SELECT run, record FROM runs")) if database else {}
-    for call in same.keys() & stored.keys():
-        record = json.loads(stored[call])
-        run = Run(**{name: record[name] for name in ("solved_at", "examples", "seconds", "history")})
-        yield from ((settings, run) for settings in same.pop(call))
-    pool, started = executor or ThreadPoolExecutor(jobs), [] if executor else [stopping]
-    futures = {pool.submit(run_one, settings[0], *started): call for call, settings in same.items()}
     try:
+        for settings in runs:
+            try:
+                arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
+                if store is not None and " at 0x" in arguments:
+                    raise ValueError(f"a store needs a repr that tells all, as dataclasses have: {arguments}")
+                same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
+            except (TypeError, ValueError) as error:
+                yield settings, error
+        for call, equal in same.items():
+            found = database.execute("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
+            if found:
+                record = json.loads(found[0])
+                names = "solved_at", "examples", "seconds", "history"
+                yield from ((settings, Run(**{name: record[name] for name in names})) for settings in equal)
+            else:
+                futures[pool.submit(run_one, equal[0], *started)] = call
         for future in as_completed(list(futures)):
+            if future.exception() and not executor:
+                raise future.exception()
             call, run = futures[future], future.exception() or future.result()
             keep(call, run)
-            del futures[future]
+            del futures[future]  # and with it the network
             yield from ((settings, run) for settings in same[call])
     finally:
         stopping.set()
@@ -1371,8 +1364,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
         for future, call in futures.items():  # what ended meanwhile is not lost
             if future.done() and not future.cancelled() and not future.exception():
                 keep(call, future.result())
-        if database:
-            database.close()
+        database.close()
 
 
 # --------------------------------------------------------------------------------------------------
@@ -1484,9 +1476,9 @@ def asked(settings, run):
     """Return the tasks that a run was trained on. The others have no accuracy worth telling."""
     *helpers, target = run.history[-1]["accuracy"]
     supervision, p = settings["supervision"], settings.get("p", 0.2)
-    if supervision == "target" or (supervision == "multi-task" and p == 0):
+    if not helpers or supervision == "target" or (supervision == "multi-task" and p == 0):
         return [target]
-    helped = [min(record["accuracy"][task] for task in helpers) >= 0.99 for record in run.history[:-1]]
+    helped = [all(record["accuracy"][task] >= 0.99 for task in helpers) for record in run.history[:-1]]
     if (supervision == "curriculum" and not any(helped)) or (supervision == "multi-task" and p == 1):
         return helpers
     return [*helpers, target]
@@ -1579,7 +1571,7 @@ def command(options, found):
     failures, said, lock = [], {}, threading.Lock()
     with numba.core.event.install_listener("numba:compile", Compiling()):
         for settings in [settings for settings in runs if settings["seed"] == seed]:
-            failed = run_one(settings | {"examples": 1})
+            failed = run_one(settings | {"examples": 1})  # compiles, and finds what is out of range
             if isinstance(failed, Exception) and not isinstance(failed, Diverged):
                 raise failed
     held_out = getattr(problem, "sample_held_out", problem.sample)
