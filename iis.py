@@ -1005,6 +1005,14 @@ def attention_backward(dseen, qkv, attention, causal):
     return dqkv
 
 
+@kernel
+def add_columns(dx, read, dlast):
+    """dx[:, read] += dlast, also where several tasks are read at the same position."""
+    for h in range(len(dx)):
+        for i in range(len(read)):
+            dx[h, read[i]] += dlast[h, i]
+
+
 @dataclass
 class Transformer(Network):
     """Pre-norm blocks with attention (Vaswani et al. 2017), trained from scratch by Adam.
@@ -1108,8 +1116,7 @@ class Transformer(Network):
         dx = np.zeros((self.width, onehot.shape[1]), last.dtype)
         dy = np.ascontiguousarray(self.params["H"].T @ dlogits.T)  # -> (width, size tasks)
         dlast = norm_backward(dy, last, scale, self.params["g"], gradients["g"])
-        for t in range(len(self.classes)):  # one by one, since tasks may be read at the same position
-            dx[:, read[t :: len(self.classes)]] += dlast[:, t :: len(self.classes)]
+        add_columns(dx, read, dlast)
         for layer in reversed(range(self.layers)):
             g, A, O, h, U, b, D = self.layer(self.params, layer)
             dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
@@ -1129,16 +1136,27 @@ class Transformer(Network):
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
         inputs, labels = fitting(self, inputs, labels)
-        gradients, tasks = self.params.zeros(), labels.shape[1]
-        logits, state = self.forward(*self.tokens(inputs))
+        gradients = self.params.zeros()
+        return self.batch(*self.tokens(inputs), labels, gradients), gradients
+
+    def batch(self, tokens, places, labels, gradients):
+        """Write the gradients of one batch, and return the loss."""
+        logits, state = self.forward(tokens, places)
         # cross_entropy sees a row for each question, and its mean is over tasks times as many as examples
         loss, dlogits = cross_entropy(logits, labels.reshape(-1, 1), [logits.shape[1]])
-        self.backward(tasks * dlogits, state, gradients)
-        return tasks * loss, gradients
+        self.backward(labels.shape[1] * dlogits, state, gradients)
+        return labels.shape[1] * loss
 
-    def adam(self, gradients, lr):
-        self.steps += 1
-        adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
+    def descend(self, inputs, labels, batch, lr=None):
+        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
+        inputs, labels = fitting(self, inputs, labels)
+        (tokens, places), gradients, total = self.tokens(inputs), self.params.zeros(), 0.0
+        for start in range(0, len(inputs), batch):
+            rows = slice(start, start + batch)
+            total += len(labels[rows]) * self.batch(tokens[rows], places[rows], labels[rows], gradients)
+            self.steps += 1
+            adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
+        return total
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""

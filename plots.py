@@ -1,13 +1,12 @@
 """Figures about iis.py. `python plots.py` draws all into the folder figures/ and says where.
 
 `python plots.py mixture` draws one. What is computed, iis.py computes; here it is drawn: one function a
-figure, each makes one point, which its title says. The colours differ in lightness too, for grey prints and
-for eyes that see few of them. A median counts a run that did not learn as larger than any other.
+figure, and each figure makes one point, which its title says. Colours differ in lightness too, for grey prints
+and for eyes that tell few of them apart. Medians count a run that did not learn as larger than all others.
 """
 
 import argparse
 import contextlib
-import functools
 import importlib
 import itertools
 import os
@@ -17,6 +16,7 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":  # runs will be parallel; products of matrices need not be so too
@@ -29,40 +29,47 @@ from matplotlib.widgets import RadioButtons, Slider
 
 import iis
 
-STYLE = {"figure.constrained_layout.use": True, "figure.dpi": 110, "font.size": 9, "legend.fontsize": 8,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
-         "axes.titlesize": 10, "figure.titlesize": 11}
+STYLE = {"figure.constrained_layout.use": True, "figure.dpi": 110, "figure.titlesize": 11, "font.size": 9,
+         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.grid": True,
+         "grid.alpha": 0.25, "legend.fontsize": 8}
 SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
-WATCHED = {"store": None, "executor": None}  # for runs that report as they go: from here, and not from a store
 RIGHT = "held-out examples right (%)"
 LEARNED = "examples until parity is 99 % right"
-
 
 # --------------------------------------------------------------------------------------------------
 # What figures share
 
 
-def run_all(runs, key, **how):
-    """Train all runs; print what came of each group, and return it: {key(settings): [Run per seed]}."""
-    found = defaultdict(dict)
-    for count, (settings, run) in enumerate(iis.sweep(runs, **SWEEP | how), 1):
+def run_all(cases, seeds, note=None):
+    """Train what the cases say, {key: iis.train's arguments}, with so many seeds: {key: [Run per seed]}.
+
+    Prints what came of each. note(settings, run) is called at each evaluation, and what it returns is
+    collected in run.notes; such runs do not go to a store or a cluster.
+    """
+    runs, found, how = [], defaultdict(dict), SWEEP | ({"store": None, "executor": None} if note else {})
+    for key, seed in itertools.product(cases, range(seeds)):
+        settings = cases[key] | {"seed": seed}
+        if hasattr(settings["problem"], "seed"):
+            settings["problem"] = replace(settings["problem"], seed=seed)
+        notes = []
+        if note:
+            settings["report"] = lambda run, settings=settings, notes=notes: notes.append(note(settings, run))
+        runs.append((settings, key, notes))
+    origin = {id(settings): (key, notes) for settings, key, notes in runs}
+    for count, (settings, run) in enumerate(iis.sweep([settings for settings, _, _ in runs], **how), 1):
         if isinstance(run, Exception):
             raise run
-        found[key(settings)][settings["seed"]] = run
+        key, run.notes = origin[id(settings)]
+        found[key][settings["seed"]] = run
         if sys.stderr.isatty():
-            print(f"\r\033[K{count} of {len(runs)} runs", end="\r\033[K"[: 1 + 3 * (count == len(runs))],
-                  file=sys.stderr, flush=True)
-    groups = {name: [found[name][seed] for seed in sorted(found[name])] for name in dict.fromkeys(map(key, runs))}
-    for name, group in groups.items():
-        words, seen = " ".join(map(str, name)), [run.solved_at or np.inf for run in group]
+            print(end=f"\r\033[K{count} of {len(runs)} runs\r", file=sys.stderr, flush=True)
+    found = {key: [found[key][seed] for seed in range(seeds)] for key in cases}
+    for key, group in found.items():
+        seen, name = solved(group), " ".join(map(str, key)) if isinstance(key, tuple) else key
         right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in group])
-        print(f"{words:28} learned {np.isfinite(seen).sum():2} of {len(seen):2}, {right:5.1f} % right at the end,"
-              f" median {said(np.median(seen)):>9} examples ({said(min(seen))} to {said(max(seen))})", flush=True)
-    return groups
-
-
-def said(examples):
-    return f"{examples:,.0f}" if np.isfinite(examples) else "never"
+        print(f"{name:28} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, median "
+              f"{said(np.median(seen)):>9} examples ({said(min(seen))} to {said(max(seen))})", flush=True)
+    return found
 
 
 def solved(runs):
@@ -70,43 +77,56 @@ def solved(runs):
     return np.array([run.solved_at or np.inf for run in runs])
 
 
+def said(examples):
+    return f"{examples:,.0f}" if np.isfinite(examples) else "never"
+
+
 def shade(i, count):
     """The i-th of so many colours, from dark to light."""
     return plt.cm.viridis(0.87 * i / max(1, count - 1))
 
 
-def titled(figure, point, details):
-    figure.suptitle(f"{point}\n{details}")
-
-
 def lines(axis, runs, task, **style):
-    """Accuracy over examples, a line for each seed. It ends where the run ends: at a dot, if it was solved there."""
+    """Accuracy over examples, a line for each seed. It ends where the run ends: at a dot, if just solved."""
     style = {"linewidth": 0.9, "marker": "o", "markersize": 3.5} | style
-    for i, run in enumerate(runs):
+    for run in runs:
         right = [100 * record["accuracy"][task] for record in run.history]
         style["markevery"] = [len(right) - 1] if run.solved_at == run.examples else []
         axis.plot([record["examples"] for record in run.history], right, **style)
         style["label"] = None  # one for all
 
 
-def dots(axis, position, runs, limit, **style):
-    """A dot for each seed: the examples until it was solved, or above `limit` if it was not."""
-    seen = [run.solved_at or 1.4 * limit for run in runs]
-    spread = np.linspace(-0.1, 0.1, len(seen)) if len(seen) > 1 else np.zeros(1)
-    axis.plot(position + spread, seen, **{"marker": "o", "markersize": 4, "linestyle": "", "alpha": 0.8} | style)
+def dots(axis, values, i=0, count=1, limit=None, label=None, joined=True):
+    """The i-th of `count` series: values side by side, each a list with a number for each seed.
+
+    Each seed is a dot, infinite ones above the limit; medians are bars, and if joined there is a line through them.
+    """
+    style = {"color": shade(i, count + 1), "marker": "oDs^vP"[i]}
+    line = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))[i] if joined else ""
+    places = np.arange(len(values)) + 0.7 / count * (i - (count - 1) / 2)
+    axis.plot([], [], linestyle=line, label=label, **style)
+    medians = [np.median(seen) for seen in values]
+    medians = np.where(np.isfinite(medians), medians, np.nan)
+    axis.plot(places, medians, linestyle=line, color=style["color"], linewidth=1, marker="_", markersize=30 / (count + 1))
+    for place, seen in zip(places, values):
+        seen = np.where(np.isfinite(seen), seen, 1.4 * limit if limit else np.nan)
+        spread = np.linspace(-0.25, 0.25, len(seen)) / count if len(seen) > 1 else np.zeros(1)
+        axis.plot(place + spread, seen, linestyle="", markersize=4, alpha=0.8, **style)
+    axis.set_yscale("log")
 
 
 def not_learned(axis, limit):
-    """Mark the band in which dots puts the runs that were not solved; to call when all are drawn."""
+    """Mark the band in which dots puts what is infinite; to call when all are drawn."""
     axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
     axis.text(0.5, 2 * limit, f"not learned in {limit:,}", va="center", ha="center", fontsize=8,
               transform=axis.get_yaxis_transform())
-    axis.set(yscale="log", ylim=(None, 2.5 * limit))
+    axis.set_ylim(None, 2.5 * limit)
     counted(axis.yaxis)
+    axis.set_yticks([tick for tick in axis.get_yticks() if tick <= limit])
 
 
 def counted(axis, form=None):
-    """Write 20k for 20,000 or as form says; on a logarithmic axis between powers of ten too, where there is room."""
+    """Write 20k for 20,000, or as form says; on a logarithmic axis also between powers of ten, if there is room."""
     axis.set_major_formatter(form or EngFormatter(sep=""))
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
@@ -115,10 +135,14 @@ def counted(axis, form=None):
         axis.set_minor_locator(NullLocator())
 
 
-def ticks(axis, values):
+def ticks(axis, values, labels=None):
     """Label these values and no others."""
-    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_ticks(values, [f"{value:g}" for value in values] if labels is None else labels)
     axis.set_minor_locator(NullLocator())
+
+
+def titled(figure, point, details):
+    figure.suptitle(f"{point}\n{details}")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -128,113 +152,100 @@ def ticks(axis, values):
 def mixture(seeds=5):
     """What share of helper questions is best? Examples needed against p, and what training looks like."""
     shares, shown = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1), (0, 0.01, 0.2, 0.9)
-    networks, budget = (iis.Bilinear(), iis.MLP()), 3_000_000
-    runs = [dict(problem=iis.ParitySum(seed=seed), network=network, p=p, seed=seed, examples=budget)
-            for p in shares for network in networks for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["network"].name, settings["p"]))
+    networks, budget = {"bilinear": iis.Bilinear(), "mlp": iis.MLP()}, 3_000_000
+    runs = run_all({(name, p): dict(problem=iis.ParitySum(), network=networks[name], p=p, examples=budget)
+                    for p in shares for name in networks}, seeds)
     layout = [["all", "all", 0, 0.01], ["all", "all", 0.2, 0.9]]
     figure, axes = plt.subplot_mosaic(layout, figsize=(12, 5.2))
-    for i, (name, marker) in enumerate((("bilinear", "D"), ("mlp", "o"))):
-        for position, p in enumerate(shares):
-            label = {"label": name} if p == 0 else {}
-            dots(axes["all"], position + 0.3 * i - 0.15, runs[name, p], budget, color=shade(i, 2.6), marker=marker, **label)
+    for i, name in enumerate(networks):
+        dots(axes["all"], [solved(runs[name, p]) for p in shares], i, 2, budget, name)
         for p in shown:
-            for task, style in (("sum", ":"), ("parity", "-")):
-                if p > 0 or task == "parity":  # what was asked
-                    label = {"label": f"{name}: {task}"} if p == 0.2 else {}
-                    lines(axes[p], runs[name, p], task, color=shade(i, 2.6), linestyle=style, marker=marker, **label)
+            for task, style in (("sum", ":"), ("parity", "-"))[p == 0 :]:  # what was asked
+                lines(axes[p], runs[name, p], task, color=shade(i, 3), marker="oD"[i], linestyle=style,
+                      label=f"{name}: {task}")
+            axes[p].set(title=f"p = {p:g}", xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
+            counted(axes[p].xaxis)
     not_learned(axes["all"], budget)
-    axes["all"].set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
+    ticks(axes["all"].xaxis, range(len(shares)), shares)
     axes["all"].set(xlabel="p, the share of examples that ask the sum", ylabel=LEARNED)
     axes["all"].legend(loc="center left")
     for p in shown:
-        axes[p].set(title=f"p = {p:g}", xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
-        counted(axes[p].xaxis)
-        if p in (0, 0.2):
-            axes[p].set_ylabel(RIGHT)
-        if p in (0.2, 0.9):
-            axes[p].set_xlabel("examples seen")
+        axes[p].set_ylabel(RIGHT if p in (0, 0.2) else None)
+        axes[p].set_xlabel("examples seen" if p in (0.2, 0.9) else None)
     axes[0.2].legend(loc="lower right", fontsize=7)
-    titled(figure, "Any share of sums but the most extreme ones teaches both networks the parity",
-           f"5 hidden bits out of 50. A dot, or a line, for each of {seeds} seeds; a line ends where parity is learned")
+    titled(figure, "Any share of sums but the most extreme ones teaches both networks the parity", "5 hidden bits out "
+           f"of 50. A dot, or a line, for each of {seeds} seeds; bars are medians, a line ends where parity is learned")
     return figure
 
 
 def why(seeds=5):
     """Why does the sum help? It tells which bits are hidden, and of those parity is a zigzag."""
-    problem, rng, watched = iis.ParitySum(), np.random.default_rng(0), defaultdict(list)
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7.2))
-    network, hidden = iis.MLP(), np.isin(np.arange(problem.n), problem.support)
+    problem, network, rng = iis.ParitySum(), iis.MLP(), np.random.default_rng(0)
+    hidden, sums = np.isin(np.arange(problem.n), problem.support), np.arange(problem.k + 1)
+    figure, ((first, mlp), (bilinear, zigzag)) = plt.subplots(2, 2, figsize=(12, 7.4))
     network.init(problem, rng)
-    for task, (name, marker) in enumerate((("sum", "s"), ("parity", "o"))):
+    for task, (name, marker) in enumerate((("sum", "D"), ("parity", "o"))):
         gradient = 0
-        for _ in range(10):  # all at once they would not fit the memory
+        for _ in range(10):  # all examples at once would not fit the memory
             bits, labels = problem.sample(rng, 64_000)
             labels[:, 1 - task] = -1
             gradient += network.loss_and_gradients(bits, labels)[1]["W"] / 10
-        lengths, colour = np.linalg.norm(gradient, axis=1), shade(1 - task, 2.6)  # (n, width) -> (n,)
-        axes[0, 0].plot(np.flatnonzero(hidden), lengths[hidden], marker, color=colour, label=f"{name}, hidden bits")
-        axes[0, 0].plot(np.flatnonzero(~hidden), lengths[~hidden], marker, color=colour, label=f"{name}, other bits",
-                        fillstyle="none")
-    axes[0, 0].set(yscale="log", xlabel="input bit", ylabel="length of the gradient by its weights",
-                   title="mlp at its start, 640,000 examples: the sum shows the hidden bits")
-    counted(axes[0, 0].yaxis, "{x:g}")
-    axes[0, 0].legend(loc="lower left", ncols=2)
+        lengths = np.linalg.norm(gradient, axis=1)  # (n, width) -> (n,)
+        for which, fill, words in ((hidden, "full", "hidden bits"), (~hidden, "none", "other bits")):
+            first.plot(np.flatnonzero(which), lengths[which], marker, color=shade(task, 3), fillstyle=fill,
+                       label=f"{name}, {words}")
+    first.set(yscale="log", ylim=(2.5e-4, 0.08), xlabel="input bit", ylabel="length of the gradient by a bit's weights",
+              title="mlp at its start: the sum tells which bits are hidden")
+    counted(first.yaxis, "{x:g}")
+    first.legend(loc="lower left", ncols=2)
 
-    inputs, labels = problem.sample(rng, 4_000)
+    def odd(settings, run):  # parity's accuracy, and the shares of inputs called odd by their sum
+        labels, said_odd = settings["problem"].label(bits[:4_000])[:, 0], run.network.predict(bits[:4_000])[:, 1]
+        return run.history[-1]["accuracy"]["parity"], [said_odd[labels == s].mean() for s in sums]
 
-    def watch(key, run):  # the share of inputs of each sum that are called odd
-        odd = run.network.predict(inputs)[:, 1]
-        shares = [odd[labels[:, 0] == s].mean() for s in range(problem.k + 1)]
-        watched[key].append((run.history[-1]["accuracy"]["parity"], shares))
-
-    runs = [dict(problem=problem, network=network, seed=seed, every=1280,
-                 report=functools.partial(watch, (network.name, seed)))
-            for network in (iis.MLP(), iis.Bilinear()) for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["network"].name,), **WATCHED)
-    sums = np.arange(problem.k + 1)
-    axes[1, 1].plot(sums, 100 * (sums % 2), color="0.75", linewidth=5, label="the parity")
-    for axis, name, i in ((axes[0, 1], "mlp", 1), (axes[1, 0], "bilinear", 0)):
+    networks = {"bilinear": iis.Bilinear(), "mlp": iis.MLP()}
+    runs = run_all({name: dict(problem=problem, network=networks[name], every=1280) for name in networks}, seeds, odd)
+    levels = {20 / 32: "only the sums 2 and 3", 30 / 32: "all sums but 0 and 5", 31 / 32: "all but one of these"}
+    zigzag.plot(sums, 100 * (sums % 2), color="0.75", linewidth=6, label="the truth")
+    for i, (name, axis) in enumerate((("bilinear", bilinear), ("mlp", mlp))):
         for task, style in (("sum", ":"), ("parity", "-")):
-            lines(axis, runs[name,], task, color=shade(i, 2.6), linestyle=style, label=task)
-        for level, words in ((20 / 32, "only the sums 2 and 3"), (30 / 32, "all but 0 and 5"), (31 / 32, "all but one end")):
+            lines(axis, runs[name], task, color=shade(i, 3), linestyle=style, label=task)
+        for level, words in levels.items():
             axis.axhline(100 * level, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-            axis.annotate(f"{100 * level:.1f} %: {words}", (1.01, 100 * level), xycoords=("axes fraction", "data"),
-                          fontsize=7, va="top" if level == 30 / 32 else "center")
-        axis.set(title=f"{name}, 20 % sums: first the sum, then the parity", xlabel="examples seen", ylabel=RIGHT)
-        axis.set(ylim=(20, 102))
+            axis.annotate(f"{100 * level:.1f} %:\n{words}", (1.01, 100 * level), xycoords=("axes fraction", "data"),
+                          fontsize=7, va={30 / 32: "top", 31 / 32: "bottom"}.get(level, "center"))
+        axis.set(title=f"{name}, p = 0.2: first the sum, then the parity", xlabel="examples seen", ylabel=RIGHT,
+                 ylim=(20, 102))
         counted(axis.xaxis)
         axis.legend(loc="lower right")
-        plateau = [min(watched[name, seed], key=lambda moment: abs(moment[0] - 30 / 32))[1] for seed in range(seeds)]
-        axes[1, 1].plot(sums, 100 * np.median(plateau, axis=0), "oD"[1 - i] + "--", color=shade(i, 2.6),
-                        label=f"{name}, when {100 * 30 / 32:.1f} % right")
-    axes[1, 1].set(title="parity turns with each step of the sum; the ends, 1 in 32 inputs each, come last",
-                   xlabel="sum of the hidden bits", ylabel="called odd (%)")
-    axes[1, 1].legend()
+        plateau = [min(run.notes, key=lambda note: abs(note[0] - 30 / 32))[1] for run in runs[name]]
+        zigzag.plot(sums, 100 * np.median(plateau, axis=0), "oD"[i], color=shade(i, 3), linestyle="--",
+                    label=f"{name}, when 93.8 % right")
+    zigzag.set(title="parity turns with each step of the sum; the rare ends come last",
+               xlabel="sum of the hidden bits", ylabel="called odd (% of examples)", ylim=(-5, 145), yticks=range(0, 101, 20))
+    zigzag.legend(loc="upper center")
     titled(figure, "The sum tells the network which bits count; parity is then a zigzag over k + 1 values",
-           f"5 hidden bits out of 50. Trainings: a line for each of {seeds} seeds, it ends where parity is learned")
+           "5 hidden bits out of 50. Gradient: mean over 640,000 examples. "
+           f"Trainings: {seeds} seeds, a line ends where parity is learned; zigzag: median")
     return figure
 
 
 def separation(seeds=10):
-    """How far does each supervision get as k grows? The control has fewer seeds and a budget."""
-    ks, budget, controls = range(2, 9), 10_000_000, max(1, seeds // 2)
+    """How far does each supervision get as k grows? The control has half the seeds, and a budget."""
+    ks, budget = range(2, 9), 10_000_000
     kinds = {"target": "parity alone", "multi-task": "one label, 20 % ask the sum", "multi-label": "both labels"}
-    runs = [dict(problem=iis.ParitySum(k=k, seed=seed), network=iis.MLP(), supervision=kind, seed=seed, examples=budget)
-            for kind in kinds for k in ks for seed in range(controls if kind == "target" else seeds)]
-    runs = run_all(runs, lambda settings: (settings["supervision"], settings["problem"].k))
-    figure, axis = plt.subplots(figsize=(7.5, 4.8))
+    figure, axis = plt.subplots(figsize=(8, 4.8))
     for i, (kind, words) in enumerate(kinds.items()):
-        medians = [np.median(solved(runs[kind, k])) for k in ks]
-        axis.plot(np.array(ks) + 0.25 * (i - 1), medians, (":", "-", "--")[i], color=shade(i, 3), linewidth=1)
-        for k in ks:
-            label = {"label": f"{words}, {len(runs[kind, k])} seeds"} if k == ks[0] else {}
-            dots(axis, k + 0.25 * (i - 1), runs[kind, k], budget, color=shade(i, 3), marker="osv"[i], **label)
+        count = max(1, seeds // 2) if kind == "target" else seeds
+        runs = run_all({(kind, k): dict(problem=iis.ParitySum(k=k), network=iis.MLP(), supervision=kind, examples=budget)
+                        for k in ks}, count)
+        dots(axis, [solved(group) for group in runs.values()], i, 3, budget, f"{words}, {count} seeds")
     not_learned(axis, budget)
+    ticks(axis.xaxis, range(len(ks)), ks)
     axis.set(xlabel="k, hidden bits out of 50", ylabel=LEARNED)
     axis.legend(loc="lower right")
-    titled(figure, "With the sum's help larger parities are learned than alone",
-           "mlp of width 128. A dot for each seed, lines at medians")
+    titled(figure, "Parity alone is out of reach from some k on; with the sum's help it is not",
+           "mlp of width 128. A dot for each seed, lines through medians")
     return figure
 
 
@@ -242,61 +253,52 @@ def supervision(seeds=10):
     """How do labels of easier questions compare with a chain of thought, in examples, labels and passes?"""
     kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels",
              "explicit": "all, read\nin turn", "curriculum": "one, easy\nones first"}
-    settings = [  # examples at most: on parity more than any helper needs
-        (dict(problem=iis.ParitySum(), network=iis.MLP(), p=0.2, examples=200_000, every=1280), "parity, 5 of 50 bits", 5),
-        (dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=300_000), "lego, 5 hops", 4),
-        (dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.75, examples=500_000), "code, 4 lines", 4)]
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.4), sharex="col", width_ratios=[5, 4, 4])
-    for column, (common, title, many) in zip(axes.T, settings):
-        count = seeds if common["problem"].name == "parity" else max(1, seeds // 3)
-        compared, tasks, labels = list(kinds)[:many], len(common["problem"].tasks), []
-        runs = run_all([common | dict(supervision=kind, seed=seed) for kind in compared for seed in range(count)],
-                       lambda settings: (settings["problem"].name, settings["supervision"]))
-        for position, kind in enumerate(compared):
-            group = runs[common["problem"].name, kind]
-            dots(column[0], position, group, common["examples"], color=shade(position, 5), marker="osv^D"[position])
-            carried = tasks if kind in ("multi-label", "explicit") else 1
-            used = [carried * run.solved_at for run in group if run.solved_at]
-            column[1].plot([position] * len(used), used, "osv^D"[position], color=shade(position, 5), markersize=4)
-            labels.append(f"{kinds[kind]}\n{tasks} passes" if kind == "explicit" else f"{kinds[kind]}\n1 pass")
-        not_learned(column[0], common["examples"])
-        column[1].set_yscale("log")
-        counted(column[1].yaxis)
-        column[0].set_title(f"{title}: {count} seeds")
-        column[1].set_xticks(range(many), labels, fontsize=8)
-        column[1].set_xlim(-0.5, many - 0.5)
+    cases = (  # with a budget, on parity of more than any helper needs
+        ("parity, 5 of 50 bits", 5, dict(problem=iis.ParitySum(), network=iis.MLP(), p=0.2, examples=200_000, every=1280)),
+        ("lego, 5 hops", 4, dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=300_000)),
+        ("code, 4 lines", 4, dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.75, examples=600_000)))
+    figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), width_ratios=[5, 4, 4], sharex="col")
+    for (above, below), (title, many, case) in zip(axes.T, cases):
+        count, tasks, compared = seeds if many == 5 else max(1, seeds // 3), len(case["problem"].tasks), list(kinds)[:many]
+        runs = run_all({(case["problem"].name, kind): case | {"supervision": kind} for kind in compared}, count)
+        seen = [solved(group) for group in runs.values()]
+        labels = [tasks if kind in ("multi-label", "explicit") else 1 for kind in compared]
+        dots(above, seen, limit=case["examples"], joined=False)
+        dots(below, [labels[i] * values for i, values in enumerate(seen)], joined=False)
+        not_learned(above, case["examples"])
+        counted(below.yaxis)
+        above.set_title(f"{title}: {count} seeds")
+        passes = [f"{tasks} passes" if kind == "explicit" else "1 pass" for kind in compared]
+        ticks(below.xaxis, range(many), [f"{kinds[kind]}\n{words}" for kind, words in zip(compared, passes)])
+        below.set_xlim(-0.5, many - 0.5)
     axes[0, 0].set_ylabel("examples until the target is 99 % right")
     axes[1, 0].set_ylabel("labels consumed until then")
-    titled(figure, "A chain of thought (all, read in turn) learns from the fewest examples, "
-           "but needs a pass for each question to answer", "Below, what answering takes. A dot for each seed")
+    titled(figure, "A chain of thought (all labels, read in turn) learns from the fewest examples, "
+           "but needs a pass for each question to answer", "A dot for each seed, bars at medians; below, the passes")
     return figure
 
 
 def curriculum(seeds=10):
     """Must the easy questions be mixed in, or can they come first? Then they may be forgotten."""
-    kinds = {"multi-task": "mixed, 20 % ask the sum", "curriculum": "first the sum alone, then the parity alone"}
-    cases = [(iis.MLP(), 5, 600_000), (iis.MLP(), 7, 1_500_000), (iis.Bilinear(), 5, 600_000)]
-    figure, axes = plt.subplots(1, 4, figsize=(13, 4), width_ratios=[1.2, 1, 1, 1])
-    runs = [dict(problem=iis.ParitySum(k=k, seed=seed), network=network, supervision=kind, seed=seed, examples=examples,
-                 stop_when_solved=False)
-            for network, k, examples in cases for kind in kinds for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["network"].name, settings["problem"].k, settings["supervision"]))
-    for position, ((network, k, budget), axis) in enumerate(zip(cases, axes[1:])):
-        for i, (kind, words) in enumerate(kinds.items()):
-            group, style = runs[network.name, k, kind], {"color": shade(1 - i, 2.6), "label": words}
-            lines(axis, group, "sum", linestyle="-:"[1 - i], **style)
-            style |= {} if position == 0 else {"label": None}
-            dots(axes[0], position + 0.3 * i - 0.15, group, budget, marker="oD"[i], **style)
-        axis.set(title=f"{network.name}, k = {k}", xlabel="examples seen", ylim=(30, 103))
-        counted(axis.xaxis)
-    axes[0].set_yscale("log")
+    kinds = {"curriculum": "first the sum alone, then the parity alone", "multi-task": "mixed: 20 % ask the sum"}
+    networks = {("mlp", 5): (iis.MLP(), 600_000), ("mlp", 7): (iis.MLP(), 1_500_000), ("bilinear", 5): (iis.Bilinear(), 600_000)}
+    runs = run_all({(*key, kind): dict(problem=iis.ParitySum(k=key[1]), network=network, supervision=kind,
+                                       examples=examples, stop_when_solved=False)
+                    for key, (network, examples) in networks.items() for kind in kinds}, seeds)
+    figure, axes = plt.subplots(1, 4, figsize=(13, 4.2), width_ratios=[1.2, 1, 1, 1])
+    for i, (kind, words) in enumerate(kinds.items()):
+        dots(axes[0], [solved(runs[(*key, kind)]) for key in networks], i, 2, joined=False)
+        for axis, (name, k) in zip(axes[1:], networks):
+            lines(axis, runs[name, k, kind], "sum", color=shade(i, 3), linestyle="-:"[i], marker="oD"[i], label=words)
+            axis.set(title=f"{name}, k = {k}: the sum", xlabel="examples seen", ylim=(30, 103))
+            counted(axis.xaxis)
     counted(axes[0].yaxis)
+    ticks(axes[0].xaxis, range(3), [f"{name}\nk = {k}" for name, k in networks])
     axes[0].set_ylabel(LEARNED)
-    axes[0].set_xticks(range(len(cases)), [f"{network.name}\nk = {k}" for network, k, _ in cases])
-    axes[1].set_ylabel("the sum: " + RIGHT)
+    axes[1].set_ylabel(RIGHT)
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    titled(figure, "Easy questions first teach parity about as soon as mixed ones, but an mlp then forgets the easy ones",
-           f"Parity of k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds")
+    titled(figure, "The easy question first teaches parity about as fast as a mixture, but then an mlp forgets it",
+           f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
     return figure
 
 
@@ -304,49 +306,40 @@ def interference(seeds=5):
     """Do helpers that help with nothing do harm? Sums of other bits beside the right one."""
     counts, widths, budget = (0, 1, 2, 4, 8), (8, 32, 128), 1_000_000
     kinds = {"multi-task": "one label: 20 % ask a sum, of any group", "multi-label": "all labels"}
-    runs = [dict(problem=iis.ParitySum(distractors=count, seed=seed), network=iis.MLP(width), supervision=kind, seed=seed)
-            for count in counts for width in widths for seed in range(seeds) for kind in kinds]
-    runs = run_all(runs, lambda settings: (settings["supervision"], settings["network"].width, settings["problem"].distractors))
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    runs = run_all({(kind, width, count): dict(problem=iis.ParitySum(distractors=count), network=iis.MLP(width),
+                                               supervision=kind, examples=budget)
+                    for kind in kinds for width in widths for count in counts}, seeds)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
     for axis, (kind, words) in zip(axes, kinds.items()):
-        for i, (width, marker) in enumerate(zip(widths, "v^o")):
-            places = np.arange(len(counts)) + 0.25 * (i - 1)
-            medians = [np.median(solved(runs[kind, width, count])) for count in counts]
-            axis.plot(places, medians, (":", "--", "-")[i], color=shade(i, 3), linewidth=1)
-            for place, count in zip(places, counts):
-                label = {"label": f"width {width}"} if count == 0 else {}
-                dots(axis, place, runs[kind, width, count], budget, color=shade(i, 3), marker=marker, **label)
+        for i, width in enumerate(widths):
+            dots(axis, [solved(runs[kind, width, count]) for count in counts], i, 3, budget, f"width {width}")
         not_learned(axis, budget)
+        ticks(axis.xaxis, range(len(counts)), counts)
         axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
-        axis.set_xticks(range(len(counts)), counts)
     axes[0].set_ylabel(LEARNED)
-    axes[0].legend(loc="lower right")
-    titled(figure, "Helpers that help with nothing cost examples, and small networks the parity",
-           f"Parity of 5 of 50 bits, mlp. A dot for each of {seeds} seeds, lines at medians")
+    axes[1].legend(loc="lower right")
+    titled(figure, "Helpers that help with nothing do harm, most of all to small networks",
+           f"Parity of 5 of 50 bits, mlp. A dot for each of {seeds} seeds, lines through medians")
     return figure
 
 
 def scale(seeds=5):
     """Do larger networks need fewer examples of the simple task? A map over width and p."""
     shares, widths, budget = (0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8), (8, 32, 128, 512, 2048), 600_000
-    runs = [dict(problem=iis.ParitySum(seed=seed), network=iis.MLP(width), p=p, seed=seed, examples=budget)
-            for p in shares for width in widths for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["network"].width, settings["p"]))
-    figure, axis = plt.subplots(figsize=(7.5, 4.8))
-    picture = np.full((len(widths), len(shares)), np.nan)
-    for row, width in enumerate(widths):
-        for column, p in enumerate(shares):
-            seen = solved(runs[width, p])
-            text = f"{np.isfinite(seen).sum()} of {seeds}\nlearn"
-            if np.isfinite(np.median(seen)):
-                picture[row, column] = np.median(seen)
-                text = [f"{x / 1000:.0f}k" if x < np.inf else "never" for x in (np.median(seen), min(seen), max(seen))]
-                text = "{}\n{}\u2013{}".format(*text)
-            axis.text(column, row, text, ha="center", va="center", fontsize=7.5)
-    axis.imshow(picture, norm="log", cmap="viridis_r", aspect="auto", origin="lower", alpha=0.45)
+    runs = run_all({(width, p): dict(problem=iis.ParitySum(), network=iis.MLP(width), p=p, examples=budget)
+                    for width in widths for p in shares}, seeds)
+    figure, axis = plt.subplots(figsize=(8, 5))
+    medians = np.array([np.median(solved(group)) for group in runs.values()]).reshape(len(widths), -1)
+    medians[np.isinf(medians)] = np.nan  # white
+    axis.imshow(medians, norm="log", cmap="viridis_r", aspect="auto", origin="lower", alpha=0.45)
+    for (row, width), (column, p) in itertools.product(enumerate(widths), enumerate(shares)):
+        seen = solved(runs[width, p])
+        low, middle, high = (f"{x / 1000:.0f}k" if x < np.inf else "never" for x in np.quantile(seen, (0, 0.5, 1), method="nearest"))
+        text = f"{np.isfinite(seen).sum()} of {seeds}\nlearn" if np.isnan(medians[row, column]) else f"{middle}\n{low}\u2013{high}"
+        axis.text(column, row, text, ha="center", va="center", fontsize=7.5)
     axis.set(xlabel="p, the share of examples that ask the sum", ylabel="width of the mlp (units)")
-    axis.set_xticks(range(len(shares)), [f"{p:g}" for p in shares])
-    axis.set_yticks(range(len(widths)), widths)
+    ticks(axis.xaxis, range(len(shares)), shares)
+    ticks(axis.yaxis, range(len(widths)), widths)
     axis.grid(False)
     titled(figure, "The wider the network, the fewer sums it needs, and at last none",
            f"Parity of 5 of 50 bits: examples until learned, at most {budget:,}.\n"
@@ -356,51 +349,43 @@ def scale(seeds=5):
 
 def hardness(seeds=5):
     """Parity alone is hard for any network and start: what the gradient says at first, and growth in n."""
-    ks, n = np.arange(1, 9), 18
+    ks, n = range(1, 9), 18
 
-    def both(job):
-        k, seed = job
+    def telling(k, seed):  # of the parity, and of the sum
         problem, network, rng = iis.ParitySum(n, k, seed), iis.MLP(), np.random.default_rng(seed)
         network.init(problem, rng, np.float64)
-        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, odd k would tell nothing at all
+        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, an odd k would tell nothing
         return [iis.signal(problem, network, task)[1] for task in (1, 0)]
 
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
-        telling = np.array(list(pool.map(both, itertools.product(ks, range(seeds)))))
-    telling = telling.reshape(len(ks), seeds, 2)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6))
-    for i, (task, style) in enumerate((("parity", "o-"), ("sum", "s--"))):
-        median, low, high = (f(telling[:, :, i], axis=1) for f in (np.median, np.min, np.max))
-        label = f"{task}: from k = 2 to 8, {median[1] / median[7]:.2g} times shorter"
-        left.errorbar(ks, median, (median - low, high - median), fmt=style, color=shade(i, 2.6), label=label, markersize=4)
-    left.set(yscale="log", xlabel="k, hidden bits of 18", title="mlp at its start: what the gradient tells of the hidden bits",
-             ylabel="length of the part of the exact gradient")
+        lengths = np.array(list(pool.map(telling, *zip(*itertools.product(ks, range(seeds))))))
+    lengths = lengths.reshape(len(ks), seeds, 2)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
+    for i, task in enumerate(("parity", "sum")):
+        fall = np.median(lengths[1, :, i]) / np.median(lengths[7, :, i])
+        dots(left, lengths[:, :, i], i, 2, label=f"{task}: from k = 2 to 8 by a factor of {fall:.2g}")
+    left.set(xlabel="k, hidden bits of 18", title="mlp at its start: what the gradient tells of the hidden bits",
+             ylabel="length of the telling part of the exact gradient")
     counted(left.yaxis, "{x:g}")
-    left.legend()
+    ticks(left.xaxis, range(len(ks)), ks)
+    left.legend(loc="lower left")
 
-    sizes, budget = (20, 40, 80, 160), 8_000_000  # fewer bits have too few inputs for new ones to test on
-    series = {(k, "target"): "ooo"[0] for k in (2, 3, 5)} | {(k, "multi-task"): "s" for k in (3, 5, 8)}
-    runs = [dict(problem=iis.ParitySum(n, k, seed), network=iis.MLP(), supervision=kind, seed=seed, examples=budget,
-                 every=640 if k < 4 else None)
-            for k, kind in series for n in sizes if (n, k, kind) != (160, 5, "target") for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["problem"].k, settings["supervision"], settings["problem"].n))
-    for (k, kind), marker in series.items():
-        groups = [runs[k, kind, n] for n in sizes if (k, kind, n) in runs]
-        median, low, high = (np.array([f(solved(group)) for group in groups]) for f in (np.median, np.min, np.max))
-        power, high = np.log(median[2] / median[0]) / np.log(4), np.minimum(high, 1.4 * budget)
-        words = f"n to the {power:.1f}" if np.isfinite(power) else "too many"
-        places = np.array(sizes[: len(groups)]) * (1.03 if kind == "target" else 0.97)
-        finite = np.isfinite(median)
-        right.errorbar(places[finite], median[finite], (median - low, high - median) if finite.all() else None,
-                       fmt=marker + ("-" if kind == "target" else "--"), color=shade((2, 3, 5, 8).index(k), 4), markersize=4,
-                       label=f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {words}")
-    right.set(xscale="log", xlabel="n, bits of an example", title="Examples that training takes")
-    right.set(ylabel=LEARNED)
+    sizes, budget = (20, 40, 80, 160), 8_000_000  # with fewer bits, what is held out has been seen in training
+    series = [(2, "target"), (3, "target"), (5, "target"), (3, "multi-task"), (5, "multi-task"), (8, "multi-task")]
+    runs = run_all({(k, kind, n): dict(problem=iis.ParitySum(n, k), network=iis.MLP(), supervision=kind, examples=budget,
+                                       every=640 if k < 4 else None)
+                    for k, kind in series for n in sizes if (k, kind, n) != (5, "target", 160)}, seeds)
+    for i, (k, kind) in enumerate(series):
+        seen = [solved(runs[k, kind, n]) for n in sizes if (k, kind, n) in runs]
+        power = np.log(np.median(seen[2]) / np.median(seen[0])) / np.log(sizes[2] / sizes[0])
+        grows = f"n to the {power:.1f}" if np.isfinite(power) else "beyond the budget"
+        dots(right, seen, i, 6, budget, f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {grows}")
     not_learned(right, budget)
-    ticks(right.xaxis, sizes)
-    right.legend(title="growth from n = 20 to 80")
-    titled(figure, "Parity alone says little about its bits, and less the more there are; the sum always tells them",
-           f"mlp of width 128. {seeds} seeds: median and range")
+    ticks(right.xaxis, range(len(sizes)), sizes)
+    right.set(xlabel="n, bits of an example", ylabel=LEARNED, title="examples that training takes")
+    right.legend(title="growth from n = 20 to 80", loc="upper left", bbox_to_anchor=(1, 1))
+    titled(figure, "Parity tells little about its bits, and less the more they are; the sum tells of all of them",
+           f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
     return figure
 
 
@@ -409,98 +394,90 @@ def hardness(seeds=5):
 
 
 def theory(seeds=10):
-    """The recursion's prediction, made without training, and trainings: weights and accuracies."""
-    shown, batch, k, paths = (0.2, 0.7), 64, 5, defaultdict(list)
+    """What the recursion predicts without training, and trainings: weights and accuracies."""
+    shown, batch = (0.2, 0.7), 64
 
-    def watch(p, seed, support, run):
+    def weights(settings, run):
         W, v, _ = run.network.params.values()
-        right = run.history[-1]["accuracy"].values()
-        paths[p, seed].append((run.examples, W[:, support].mean(axis=1), v.copy(), *right))
+        return np.hstack([W[:, settings["problem"].support].mean(axis=1), v / 10])
 
-    runs = [dict(problem=(problem := iis.ParitySum(k=k, seed=seed)), network=iis.Bilinear(), p=p, seed=seed, every=1280,
-                 report=functools.partial(watch, p, seed, problem.support))
-            for p in shown for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: ("p", settings["p"]), **WATCHED)
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex="col")
-    for column, p in zip(axes.T, shown):
+    runs = run_all({("p", p): dict(problem=iis.ParitySum(), network=iis.Bilinear(), p=p, every=1280) for p in shown},
+                   seeds, weights)
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex="col", sharey="row")
+    for (above, below), p in zip(axes.T, shown):
         steps = np.arange(max(run.examples for run in runs["p", p]) // batch + 1)
-        predicted = iis.recursion(k=k, p=p, batch=batch, steps=steps[-1])
-        for seed in range(seeds):
-            examples, w, v, *right = map(np.array, zip(*paths[p, seed]))
-            for axis, values in ((column[0], w), (column[0], v / 10), (column[1], 100 * right[0]), (column[1], 100 * right[1])):
-                axis.plot(examples, values, color="0.6", linewidth=0.5)
-        for i, (axis, name, factor, words) in enumerate((
-                (column[0], "w", 1, "W on the hidden bits, k rows: to 1/2"), (column[0], "v", 0.1, "v / 10: apart"),
-                (column[1], "parity", 100, "parity"), (column[1], "sum", 100, "sum"))):
-            labels = [words, *[None] * (k - 1)] if i < 2 else words
-            axis.plot(batch * steps, factor * predicted[name], ("--", "-.")[i % 2], color=shade(i % 2, 2.6), label=labels)
-        column[0].set_title(f"p = {p:g}")
-        column[1].set_xlabel("examples seen")
-        counted(column[1].xaxis)
-        at = batch * np.argmax(predicted["parity"] >= 0.99)
-        print(f"p = {p:g}: predicted {at:,}, measured {said(np.median(solved(runs['p', p])))} examples in the median")
+        predicted, examples = iis.recursion(p=p, batch=batch, steps=steps[-1]), batch * steps
+        for run in runs["p", p]:
+            above.plot([record["examples"] for record in run.history], run.notes, color="0.6", linewidth=0.5)
+        for task in ("sum", "parity"):
+            lines(below, runs["p", p], task, color="0.6", linewidth=0.5, markersize=2)
+        for i, (name, words) in enumerate((("w", "W on the hidden bits, a line for each row"), ("v", "v / 10"))):
+            above.plot(examples, predicted[name] / (1, 10)[i], ("-.", "--")[i], color=shade(i, 3))
+            above.plot([], [], ("-.", "--")[i], color=shade(i, 3), label=words)
+        for i, task in enumerate(("sum", "parity")):
+            below.plot(examples, 100 * predicted[task], ("-.", "--")[i], color=shade(i, 3), label=task)
+        above.set_title(f"p = {p:g}")
+        below.set_xlabel("examples seen")
+        counted(below.xaxis)
+        at, seen = batch * np.argmax(predicted["parity"] >= 0.99), solved(runs["p", p])
+        print(f"p = {p:g}: predicted {at:,}, measured {said(np.median(seen))} examples in the median")
     axes[0, 0].set_ylabel("weights")
     axes[1, 0].set_ylabel(RIGHT)
-    axes[0, 0].legend(title="predicted; measured: grey")
-    axes[1, 0].legend(title="predicted; measured: grey", loc="lower right")
-    titled(figure, "The theory predicts, without training, what training will do",
-           f"Bilinear network, 5 hidden bits out of 50, batches of 64. {seeds} seeds, a line each until learned")
+    axes[0, 1].legend(title="predicted (measured: grey)", loc="lower right")
+    axes[1, 1].legend(title="predicted (measured: grey)", loc="lower right")
+    titled(figure, "The theory predicts, without training, what training does",
+           f"Bilinear network, 5 hidden bits out of 50, batches of {batch}. {seeds} seeds, a line ends where parity is "
+           "learned.\nWhile v is near 0, chance decides how parity is answered")
     return figure
 
 
 def noise(seeds=10):
     """How good is the prediction, with and without the noise of batches, against batch, n and p?"""
     usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
-    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
-              "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
-    cases = dict.fromkeys(tuple((usual | {name: value}).values()) for name, values in series.items() for value in values)
-    runs = [dict(problem=iis.ParitySum(n, seed=seed), network=iis.Bilinear(), batch=batch, p=p, seed=seed,
-                 examples=budget, every=10 * batch)
-            for n, batch, p in cases for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["problem"].n, settings["batch"], settings["p"]))
-
-    def ratio(n, batch, p, noisy):
-        measured = np.median(solved(runs[n, batch, p]))
-        steps, (lr, _) = int(1.5 * min(measured, budget) / batch), iis.Bilinear.rates(n, 5, batch)
-        right = iis.recursion(n=n, p=p, batch=batch if noisy else None, steps=steps, lr=lr)["parity"]
-        predicted = batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.inf
-        print(f"n {n}, batch {batch}, p {p:g}, {'noise' if noisy else 'no noise'}: predicted {said(predicted)},"
-              f" measured {said(measured)}", flush=True)
-        return measured / predicted if np.isfinite(predicted) else np.nan
-
-    ratios = {case: [ratio(*case, noisy) for noisy in (False, True)] for case in cases}
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), sharey=True)
+    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400), "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
+    points = {(name, value): tuple((usual | {name: value}).values()) for name in series for value in series[name]}
+    runs = run_all({(n, batch, p): dict(problem=iis.ParitySum(n), network=iis.Bilinear(), batch=batch, p=p,
+                                        examples=budget, every=10 * batch) for n, batch, p in points.values()}, seeds)
+    ratios = {}
+    for n, batch, p in runs:
+        measured, (lr, _) = np.median(solved(runs[n, batch, p])), iis.Bilinear.rates(n, 5, batch)
+        steps, found = int(1.5 * min(measured, budget) / batch), []
+        for noisy in (False, True):
+            right = iis.recursion(n=n, p=p, batch=batch if noisy else None, steps=steps, lr=lr)["parity"]
+            found.append(batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.inf)
+        print(f"n {n}, batch {batch}, p {p:g}: predicted {said(found[0])} without noise, {said(found[1])} with it, "
+              f"measured {said(measured)}", flush=True)
+        ratios[n, batch, p] = [measured / x if np.isfinite(x) else np.nan for x in found]
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
+    names = {"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, the share of examples that ask the sum"}
     for axis, (name, values) in zip(axes, series.items()):
-        found = [ratios[tuple((usual | {name: value}).values())] for value in values]
-        for i, (style, words) in enumerate((("s--", "predicted without noise"), ("o-", "predicted with noise"))):
-            axis.plot(values, [pair[i] for pair in found], style, color=shade(1 - i, 2.6), label=words)
+        for i, (style, words) in enumerate((("o-", "predicted with noise"), ("D--", "predicted without noise"))):
+            found = [ratios[points[name, value]][1 - i] for value in values]
+            axis.plot(range(len(values)), found, style, color=shade(i, 3), label=words)
         axis.axhline(1, color="0.3", linewidth=0.8)
-        axis.set_xlabel({"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, share of sums"}[name])
-        if name != "p":
-            axis.set_xscale("log")
-            ticks(axis.xaxis, values)
-        axis.set_title("elsewhere " + ", ".join(f"{other} = {value:g}" for other, value in usual.items() if other != name))
+        ticks(axis.xaxis, range(len(values)), values)
+        others = [f"{other} = {value:g}" for other, value in usual.items() if other != name]
+        axis.set(xlabel=names[name], title=", ".join(others))
     axes[0].set_ylabel("examples until learned:\nmeasured / predicted")
     axes[0].legend()
-    titled(figure, "What the exact recursion misses is the noise of batches; with it the prediction holds",
-           f"Bilinear network, parity of 5 bits, its own rate. Medians of {seeds} seeds")
+    titled(figure, "What an exact recursion misses is the noise of batches; with it the prediction holds",
+           f"Bilinear network, parity of 5 bits, the network's own rate. Medians of {seeds} seeds")
     return figure
 
 
 def start(seeds=10):
     """Is the theorem's start needed? Noise added to it."""
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
-    runs = [dict(problem=iis.ParitySum(seed=seed), network=iis.Bilinear(spread), seed=seed, examples=budget)
-            for spread in spreads for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: ("spread", settings["network"].spread))
+    runs = run_all({("spread", spread): dict(problem=iis.ParitySum(), network=iis.Bilinear(spread), examples=budget)
+                    for spread in spreads}, seeds)
     figure, axis = plt.subplots(figsize=(7, 4.4))
-    for position, spread in enumerate(spreads):
-        dots(axis, position, runs["spread", spread], budget, color=shade(0, 2))
+    dots(axis, [solved(group) for group in runs.values()], limit=budget)
     not_learned(axis, budget)
-    axis.set_xticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
+    ticks(axis.xaxis, range(len(spreads)), spreads)
     axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
-    titled(figure, "The bilinear network needs its start, though not exactly",
-           f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds; at most {budget // 10**6} million examples")
+    titled(figure, "The bilinear network needs the theorem's start, though not exactly",
+           f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, a line through medians; "
+           f"at most {budget // 10**6} million examples")
     return figure
 
 
@@ -513,18 +490,17 @@ def digits(seeds=5):
     problem, budget = iis.Digits(), 400_000
     kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "both labels",
              "explicit": "both, read in turn"}
-    runs = [dict(problem=iis.Digits(seed=seed), network=iis.MLP(), supervision=kind, seed=seed, examples=budget,
-                 stop_when_solved=False) for kind in kinds for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["supervision"],))
+    runs = run_all({kind: dict(problem=problem, network=iis.MLP(), supervision=kind, examples=budget,
+                               stop_when_solved=False) for kind in kinds}, seeds)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
     for i, (kind, style) in enumerate(zip(kinds, (":", "-", "--", "-."))):
-        end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[kind,]])
-        lines(left, runs[kind,], "parity", color=shade(i, 4), linestyle=style, label=f"{kinds[kind]}: {end:.1f} % in the end")
-    left.set(xscale="log", xlabel="examples seen", ylabel="parity: " + RIGHT + ", new pictures", ylim=(45, 101))
+        end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[kind]])
+        lines(left, runs[kind], "parity", color=shade(i, 4), linestyle=style, label=f"{kinds[kind]}: {end:.1f} %")
+    left.set(xscale="log", xlabel="examples seen", ylabel="parity of new pictures right (%)", ylim=(45, 101))
     counted(left.xaxis)
-    left.legend(title="median")
+    left.legend(title="median in the end")
     inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
-    pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # row, column, and in the picture
+    pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # two rows of eight
     right.imshow(pictures.transpose(0, 2, 1, 3).reshape(20, 80), cmap="Greys")
     for position in problem.support:
         corner = (10 * (position % 8) - 0.5, 10 * (position // 8) - 0.5)
@@ -538,36 +514,36 @@ def digits(seeds=5):
 
 def hops(problem, network, p, budget, seeds, point):
     """Accuracy of every task of a sequence problem over training, under each supervision."""
-    kinds, (*_, target) = ("multi-label", "multi-task", "target"), problem.tasks
-    runs = [dict(problem=problem, network=network, p=p, supervision=kind, seed=seed, examples=budget)
-            for kind in kinds for seed in range(seeds)]
-    runs = run_all(runs, lambda settings: (settings["problem"].name, settings["supervision"]))
+    kinds, tasks = ("multi-label", "multi-task", "target"), problem.tasks
+    runs = run_all({(problem.name, kind): dict(problem=problem, network=network, p=p, supervision=kind, examples=budget)
+                    for kind in kinds}, seeds)
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
-    words = "all labels", f"one label: {100 * p:g} % ask an earlier one", f"{target} alone"
-    for axis, kind, title in zip(axes, kinds, words):
-        for i, task in enumerate(problem.tasks):
-            if kind != "target" or task == target:  # what was asked
-                colour, style = shade(len(problem.tasks) - 1 - i, len(problem.tasks)), ((0, (i + 1, 1)), "-")[task == target]
+    titles = "all labels", f"one label: {100 * p:g} % ask an earlier one", f"{tasks[-1]} alone"
+    for axis, kind, title in zip(axes, kinds, titles):
+        for i, task in enumerate(tasks):
+            if kind != "target" or task == tasks[-1]:  # what was asked
+                style = "-" if task == tasks[-1] else (0, (1 + 2 * i, 1))
+                colour = shade(len(tasks) - 1 - i, len(tasks))
                 lines(axis, runs[problem.name, kind], task, color=colour, linestyle=style, label=task)
         axis.set(title=title, xlabel="examples seen", xscale="log", xlim=(6.4e3, 1.1 * budget))
         counted(axis.xaxis)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    titled(figure, point, f"Transformer of {network.layers} layers. A line for each of {seeds} seeds, it ends where "
-           f"{target} is learned, or after {budget:,} examples")
+    titled(figure, point, f"Transformer of {network.layers} layers. A line for each of {seeds} seeds; it ends where "
+           f"{tasks[-1]} is learned, or after {budget:,} examples")
     return figure
 
 
 def lego(seeds=5):
     """A chain of 5 variables among 3 others: which hops become right, and when?"""
     return hops(iis.Lego(), iis.Transformer(layers=4, heads=4), 0.8, 400_000, seeds,
-                "Lego, a chain of 5 variables: hop after hop becomes right, the last one not alone")
+                "A chain of 5 variables (lego): one hop after the other becomes right, the last one not alone")
 
 
 def code(seeds=3):
     """Programs of 4 lines: which lines become right, and when?"""
     return hops(iis.Code(), iis.Transformer(layers=6), 0.75, 800_000, seeds,
-                "Code, programs of 4 lines: line after line becomes right, the last one not alone")
+                "Programs of 4 lines (code): one line after the other becomes right, the last one not alone")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -594,8 +570,8 @@ def picture(curve_axis, weight_axis, settings, path, frame):
     examples, accuracies, weights = zip(*path)
     for i, (task, style) in enumerate((("parity", "-"), ("sum", "--"))):
         right = [100 * accuracy[task] for accuracy in accuracies]
-        curve_axis.plot(examples, right, style, color=shade(i, 2.6), label=task)
-        curve_axis.plot(examples[frame], right[frame], "o", color=shade(i, 2.6), markersize=7)
+        curve_axis.plot(examples, right, style, color=shade(i, 3), label=task)
+        curve_axis.plot(examples[frame], right[frame], "o", color=shade(i, 3), markersize=7)
     curve_axis.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
     counted(curve_axis.xaxis)
     curve_axis.legend(loc="center right")
