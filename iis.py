@@ -1362,8 +1362,8 @@ def sweep(runs, executor=None, store=None, jobs=None):
             found = database.execute("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
             if found:
                 record = json.loads(found[0])
-                names = "solved_at", "examples", "seconds", "history"
-                yield from ((settings, Run(**{name: record[name] for name in names})) for settings in equal)
+                run = Run(**{name: record[name] for name in ("solved_at", "examples", "seconds", "history")})
+                yield from ((settings, run) for settings in equal)
             else:
                 futures[pool.submit(run_one, equal[0], *started)] = call
         for future in as_completed(list(futures)):
@@ -1473,6 +1473,7 @@ def planned(options):
             raise ValueError(f"--{name} is of no use for network {' or '.join(names)}")
     if "p" in given and supervision != "multi-task":
         raise ValueError(f"--p is of no use with supervision {supervision}")
+    number("examples", given.get("examples", 1), 1, whole=True)  # before anything is printed
     if "transformer" in names:
         given = TUNED.get(kind, {}) | given
 
