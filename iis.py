@@ -123,7 +123,7 @@ class Network:
             x, y = inputs[start : start + batch], labels[start : start + batch]
             loss, gradients = self.loss_and_gradients(x, y)
             self.adam(gradients, lr)
-            total += loss * len(x)
+            total += float(loss) * len(x)
         return total
 
     def adam(self, gradients, lr):
@@ -175,7 +175,7 @@ class NumpyMLP(Network):
     def init(self, problem, rng, dtype=np.float32):
         """Draw the starting weights. Raises ValueError for a problem of no bits, and another dtype."""
         inputs, _ = problem.sample(rng, 1)  # one example tells how many bits there are
-        if inputs.ndim != 2 or dtype not in (np.float32, np.float64):
+        if inputs.ndim != 2 or np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"network {self.name} needs a problem of bits, and dtype float32 or float64")
         n, width, outputs = inputs.shape[1], self.width, sum(problem.classes)
         W = rng.uniform(-1, 1, (n, width)) / np.sqrt(n)
@@ -738,7 +738,7 @@ class Lego:
     "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th variable, and so
     for t hops of reasoning; label 0 stands for -1, label 1 for +1. So many `others` form shorter chains, told
     in between, and nobody asks for them: without them the last value would be the product of all signs,
-    whatever their order. The chain asked for is the longest.
+    whatever their order, and with a single one a like shortcut is left. The chain asked for is the longest.
 
     An example is one position for each clause, int64 (k + others, 3): the variable assigned, the sign (0 for
     minus), and what it is assigned, k + others standing for the constant.
@@ -1274,8 +1274,10 @@ def arguments_of(settings):
             arguments[name] = value.item()
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
     del arguments["report"]
-    if arguments["supervision"] != "multi-task":
-        arguments["p"] = 0.0 if arguments["supervision"] == "target" else None  # is not used
+    if arguments["supervision"] == "target":
+        arguments["p"] = 0.0
+    elif arguments["supervision"] != "multi-task":
+        del arguments["p"]  # is of no use
     return arguments
 
 
@@ -1286,7 +1288,7 @@ def as_record(settings, run):
         owner = arguments.pop(kind)
         record |= {name: getattr(owner, name) for name in getattr(owner, "__dataclass_fields__", ())}
         record[kind] = getattr(owner, "name", type(owner).__name__)
-    record |= arguments | {"budget": arguments["examples"], "solved": run.solved_at is not None}
+    record |= {"p": None} | arguments | {"budget": arguments["examples"], "solved": run.solved_at is not None}
     record |= {"solved_at": run.solved_at, "examples": run.examples, "seconds": run.seconds}
     return record | {"accuracy": run.history[-1]["accuracy"], "history": run.history}
 
@@ -1443,7 +1445,7 @@ def parse(argv):
     option("width", "UNITS", "hidden units of an mlp (128), width of the transformer (32)")
     option("layers", "COUNT", "layers of the transformer (parity 2, lego 4, code 6)")
     option("heads", "COUNT", "attention heads of each layer (2, lego 4)")
-    text = "attention to earlier positions only"
+    text = "transformer: attention to earlier positions only"
     group.add_argument("--causal", action="store_true", default=None, help=text)
     option("batch", "SIZE", "examples per training step (64)")
     option("lr", "RATE", "learning rate (0.002; bilinear 0.02, less for long inputs)")

@@ -1,8 +1,8 @@
 """Figures about iis.py. `python plots.py` draws all into the folder figures/ and says where.
 
-`python plots.py mixture` draws one. What is computed, iis.py computes; here it is drawn: one function a
-figure, and each figure makes one point, which its title says. Colours differ in lightness too, for grey prints
-and for eyes that tell few of them apart. Medians count a run that did not learn as larger than all others.
+`python plots.py mixture` draws one. What is computed, iis.py computes; here it is drawn: a function for
+each figure, and each makes one point, which its title says. Colours differ in lightness too, for grey prints
+and for eyes that tell few apart. Medians count a run that did not learn as larger than all others.
 """
 
 import argparse
@@ -67,8 +67,9 @@ def run_all(cases, seeds, note=None):
     for key, group in found.items():
         seen, name = solved(group), " ".join(map(str, key)) if isinstance(key, tuple) else key
         right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in group])
-        print(f"{name:28} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, median "
-              f"{said(np.median(seen)):>9} examples ({said(min(seen))} to {said(max(seen))})", flush=True)
+        low, middle, high = map(said, (min(seen), np.median(seen), max(seen)))
+        print(f"{name:28} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, "
+              f"median {middle:>9} examples ({low} to {high})", flush=True)
     return found
 
 
@@ -125,7 +126,7 @@ def dots(axis, groups, i=0, count=1, limit=None, label=None, joined=True, form=N
 
 
 def counted(axis, form=None):
-    """Write 20k for 20,000, or as form says; on a logarithmic axis also between powers of ten, if there is room."""
+    """Write 20k for 20,000, or as form says; on a logarithmic axis also between powers of ten, given room."""
     axis.set_major_formatter(form or EngFormatter(sep=""))
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
@@ -142,6 +143,7 @@ def ticks(axis, places, labels):
 
 def titled(figure, point, details):
     figure.suptitle(f"{point}\n{details}")
+    return figure
 
 
 # --------------------------------------------------------------------------------------------------
@@ -154,8 +156,7 @@ def mixture(seeds=5):
     networks, budget = {"bilinear": iis.Bilinear(), "mlp": iis.MLP()}, 3_000_000
     runs = run_all({(name, p): dict(problem=iis.ParitySum(), network=networks[name], p=p, examples=budget)
                     for name in networks for p in shares}, seeds)
-    layout = [["all", "all", 0, 0.01], ["all", "all", 0.2, 0.9]]
-    figure, axes = plt.subplot_mosaic(layout, figsize=(12, 5.2))
+    figure, axes = plt.subplot_mosaic([["all", "all", 0, 0.01], ["all", "all", 0.2, 0.9]], figsize=(12, 5.2))
     for i, name in enumerate(networks):
         dots(axes["all"], {p: solved(runs[name, p]) for p in shares}, i, 2, budget, name)
         for p in shown:
@@ -170,10 +171,9 @@ def mixture(seeds=5):
     axes["all"].set(xlabel="p, the share of examples that ask the sum", ylabel=LEARNED)
     axes["all"].legend(loc="upper center", bbox_to_anchor=(0.5, 0.8))
     axes[0.2].legend(loc="lower right", fontsize=7)
-    titled(figure, "Any share of sums but the most extreme ones teaches both networks the parity",
-           f"5 hidden bits out of 50. A dot, or a line, for each of {seeds} seeds; bars are medians, "
-           "a line ends where parity is learned")
-    return figure
+    return titled(figure, "Any share of sums but the most extreme ones teaches both networks the parity",
+                  f"5 hidden bits out of 50. A dot, or a line, for each of {seeds} seeds; bars are medians, "
+                  "a line ends where parity is learned")
 
 
 def why(seeds=5):
@@ -192,19 +192,20 @@ def why(seeds=5):
         for which, fill, words in ((hidden, "full", "hidden bits"), (~hidden, "none", "other bits")):
             first.plot(np.flatnonzero(which), lengths[which], marker, color=colour, fillstyle=fill,
                        label=f"{name}, {words}")
-    first.set(yscale="log", ylim=(2.5e-4, 0.08), xlabel="input bit", ylabel="length of the gradient by its weights",
-              title="mlp at its start: the sum tells which bits are hidden")
+    first.set(title="mlp at its start: the sum shows the hidden bits", yscale="log", ylim=(2.5e-4, 0.08),
+              xlabel="input bit", ylabel="length of the gradient by its weights")
     counted(first.yaxis, "{x:g}")
     first.legend(loc="lower left", ncols=2)
 
-    def called_odd(settings, run):  # parity's accuracy, and the share of inputs that are called odd, by their sum
+    def called_odd(settings, run):  # parity's accuracy, and how many are called odd, by their sum
         labels, odd = settings["problem"].label(bits[:4_000])[:, 0], run.network.predict(bits[:4_000])[:, 1]
         return run.history[-1]["accuracy"]["parity"], [100 * odd[labels == s].mean() for s in sums]
 
     networks = {"bilinear": iis.Bilinear(), "mlp": iis.MLP()}
-    runs = run_all({name: dict(problem=problem, network=networks[name], every=1280) for name in networks}, seeds,
-                   called_odd)
-    levels = ((20, "center", "only the sums 2 and 3"), (30, "top", "all sums but 0 and 5"), (31, "bottom", "all but 0 or 5"))
+    runs = run_all({name: dict(problem=problem, network=networks[name], every=1280) for name in networks},
+                   seeds, called_odd)
+    levels = ((20, "center", "only the sums 2 and 3"), (30, "top", "all sums but 0 and 5"),
+              (31, "bottom", "all but 0, or but 5"))
     zigzag.plot(sums, 100 * (sums % 2), color="0.75", linewidth=6, label="the truth")
     for i, (name, axis) in enumerate((("bilinear", bilinear), ("mlp", mlp))):
         for task, line in (("sum", ":"), ("parity", "-")):
@@ -212,10 +213,10 @@ def why(seeds=5):
         for of_32, place, words in levels:
             level = 100 * of_32 / 32
             axis.axhline(level, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-            axis.annotate(f"{level:.1f} %:\n{words}", (1.01, level), xycoords=("axes fraction", "data"), fontsize=7,
-                          va=place)
-        axis.set(title=f"{name}, p = 0.2: first the sum, then the parity", xlabel="examples seen", ylabel=RIGHT)
-        axis.set_ylim(20, 102)
+            axis.annotate(f"{level:.1f} %:\n{words}", (1.01, level), xycoords=("axes fraction", "data"),
+                          fontsize=7, va=place)
+        axis.set(title=f"{name}, p = 0.2: first the sum, then the parity", ylabel=RIGHT, ylim=(20, 102))
+        axis.set_xlabel("examples seen")
         counted(axis.xaxis)
         axis.legend(loc="lower right")
         plateau = [min(run.notes, key=lambda note: abs(note[0] - 30 / 32))[1] for run in runs[name]]
@@ -224,16 +225,15 @@ def why(seeds=5):
     zigzag.set(title="parity turns with each step of the sum; the rare ends come last", ylim=(-5, 145),
                yticks=range(0, 101, 20), xlabel="sum of the hidden bits", ylabel="called odd (% of examples)")
     zigzag.legend(loc="upper center")
-    titled(figure, "The sum tells the network which bits count; parity is then a zigzag over k + 1 values",
-           "5 hidden bits out of 50. Gradient: mean over 640,000 examples. "
-           f"Trainings: {seeds} seeds, a line ends where parity is learned; zigzag: median")
-    return figure
+    return titled(figure, "The sum tells which bits count; parity is then a zigzag over k + 1 values",
+                  "5 hidden bits out of 50. Gradient: mean over 640,000 examples. "
+                  f"Trainings: {seeds} seeds, a line ends where parity is learned; zigzag: median")
 
 
 def separation(seeds=10):
     """How far does each supervision get as k grows? The control has half the seeds, and a budget."""
     ks, budget = range(2, 9), 10_000_000
-    kinds = {"target": "parity alone", "multi-task": "one label, 20 % ask the sum", "multi-label": "both labels"}
+    kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "both labels"}
     figure, axis = plt.subplots(figsize=(8, 4.8))
     for i, (kind, words) in enumerate(kinds.items()):
         count = max(1, seeds // 2) if kind == "target" else seeds
@@ -242,9 +242,8 @@ def separation(seeds=10):
         dots(axis, {k: solved(runs[kind, k]) for k in ks}, i, 3, budget, f"{words}, {count} seeds")
     axis.set(xlabel="k, hidden bits out of 50", ylabel=LEARNED)
     axis.legend(loc="lower right")
-    titled(figure, "Parity alone is out of reach from some k on; with the sum's help it is not",
-           "mlp of width 128. A dot for each seed, lines through medians")
-    return figure
+    return titled(figure, "Parity alone is out of reach from some k on; with the sum's help it is not",
+                  "mlp of width 128. A dot for each seed, lines through medians")
 
 
 def supervision(seeds=10):
@@ -254,30 +253,32 @@ def supervision(seeds=10):
     parity = dict(problem=iis.ParitySum(), network=iis.MLP(), p=0.2, examples=200_000, every=1280)
     lego = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=300_000)
     code = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, examples=800_000)
-    columns = (parity, "parity, 5 of 50 bits", 5, seeds), (lego, "lego, 5 hops", 4, seeds // 3), (code, "code, 4 lines", 4, seeds // 3)
+    columns = ((parity, "parity, 5 of 50 bits", 5, seeds), (lego, "lego, 5 hops", 4, max(1, seeds // 3)),
+               (code, "code, 4 lines", 4, max(1, seeds // 3)))
     figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), width_ratios=[5, 4, 4], sharex="col")
     for (above, below), (case, title, many, count) in zip(axes.T, columns):
         name, tasks, examples, labels = case["problem"].name, len(case["problem"].tasks), {}, {}
-        runs = run_all({(name, kind): case | {"supervision": kind} for kind in list(kinds)[:many]}, max(1, count))
-        for kind in list(kinds)[:many]:
+        compared = list(kinds)[:many]
+        runs = run_all({(name, kind): case | {"supervision": kind} for kind in compared}, count)
+        for kind in compared:
             tick = f"{kinds[kind]}\n" + (f"{tasks} passes" if kind == "explicit" else "1 pass")
             examples[tick] = solved(runs[name, kind])
             labels[tick] = examples[tick] * (tasks if kind in ("multi-label", "explicit") else 1)
         dots(above, examples, limit=case["examples"], joined=False)
         dots(below, labels, joined=False)
-        above.set_title(f"{title}: {max(1, count)} seeds")
+        above.set_title(f"{title}: {count} seeds")
         below.set_xlim(-0.5, many - 0.5)
     axes[0, 0].set_ylabel("examples until the target is 99 % right")
     axes[1, 0].set_ylabel("labels consumed until then")
-    titled(figure, "A chain of thought (all labels, read in turn) learns from the fewest examples, "
-           "but needs a pass for each question to answer", "A dot for each seed, bars at medians")
-    return figure
+    return titled(figure, "A chain of thought (all labels, read in turn) learns from the fewest examples, "
+                  "but needs a pass for each question to answer", "A dot for each seed, bars at medians")
 
 
 def curriculum(seeds=10):
     """Must the easy questions be mixed in, or can they come first? Then they may be forgotten."""
-    kinds = {"curriculum": "first the sum alone, then the parity alone", "multi-task": "mixed: 20 % ask the sum"}
-    cases = {("mlp", 5): (iis.MLP(), 600_000), ("mlp", 7): (iis.MLP(), 1_500_000), ("bilinear", 5): (iis.Bilinear(), 600_000)}
+    kinds = {"curriculum": "first the sum, then the parity alone", "multi-task": "mixed: 20 % ask the sum"}
+    cases = {("mlp", 5): (iis.MLP(), 600_000), ("mlp", 7): (iis.MLP(), 1_500_000),
+             ("bilinear", 5): (iis.Bilinear(), 600_000)}
     runs = run_all({(name, k, kind): dict(problem=iis.ParitySum(k=k), network=network, supervision=kind,
                                           examples=examples, stop_when_solved=False)
                     for (name, k), (network, examples) in cases.items() for kind in kinds}, seeds)
@@ -286,34 +287,34 @@ def curriculum(seeds=10):
         groups = {f"{name}\nk = {k}": solved(runs[name, k, kind]) for name, k in cases}
         dots(first, groups, i, 2, joined=False)
         for axis, (name, k) in zip(axes, cases):
-            lines(axis, runs[name, k, kind], "sum", color=shade(i, 3), linestyle="-:"[i], marker="oD"[i], label=words)
+            lines(axis, runs[name, k, kind], "sum", color=shade(i, 3), marker="oD"[i], linestyle="-:"[i],
+                  label=words)
             axis.set(title=f"{name}, k = {k}: the sum", xlabel="examples seen", ylim=(30, 103))
             counted(axis.xaxis)
     first.set_ylabel(LEARNED)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    titled(figure, "The easy question first teaches parity about as fast as a mixture, but then an mlp forgets it",
-           f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
-    return figure
+    return titled(figure, "First the sum, then the parity: no slower than mixed, but an mlp forgets the sum",
+                  f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
 
 
 def interference(seeds=5):
     """Do helpers that help with nothing do harm? Sums of other bits beside the right one."""
     counts, widths, budget = (0, 1, 2, 4, 8), (8, 32, 128), 1_000_000
     kinds = {"multi-task": "one label: 20 % ask a sum, of any group", "multi-label": "all labels"}
-    runs = run_all({(kind, width, count): dict(problem=iis.ParitySum(distractors=count), network=iis.MLP(width),
-                                               supervision=kind, examples=budget)
+    runs = run_all({(kind, width, count): dict(problem=iis.ParitySum(distractors=count), supervision=kind,
+                                               network=iis.MLP(width), examples=budget)
                     for kind in kinds for width in widths for count in counts}, seeds)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
     for axis, (kind, words) in zip(axes, kinds.items()):
         for i, width in enumerate(widths):
-            dots(axis, {count: solved(runs[kind, width, count]) for count in counts}, i, 3, budget, f"width {width}")
+            groups = {count: solved(runs[kind, width, count]) for count in counts}
+            dots(axis, groups, i, 3, budget, f"width {width}")
         axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
     axes[0].set_ylabel(LEARNED)
     axes[1].legend(loc="lower right")
-    titled(figure, "Helpers that help with nothing do harm, most of all to small networks",
-           f"Parity of 5 of 50 bits, mlp. A dot for each of {seeds} seeds, lines through medians")
-    return figure
+    return titled(figure, "Helpers that help with nothing do harm, most of all to small networks",
+                  f"Parity of 5 of 50 bits, mlp. A dot for each of {seeds} seeds, lines through medians")
 
 
 def scale(seeds=5):
@@ -323,7 +324,8 @@ def scale(seeds=5):
                     for width in widths for p in shares}, seeds)
     figure, axis = plt.subplots(figsize=(8, 5))
     medians = np.array([np.median(solved(group)) for group in runs.values()]).reshape(len(widths), -1)
-    axis.imshow(np.ma.masked_invalid(medians), norm="log", cmap="viridis_r", aspect="auto", origin="lower", alpha=0.45)
+    axis.imshow(np.ma.masked_invalid(medians), norm="log", cmap="viridis_r", alpha=0.45, aspect="auto",
+                origin="lower")
     for (row, width), (column, p) in itertools.product(enumerate(widths), enumerate(shares)):
         seen = solved(runs[width, p])
         text = f"{np.isfinite(seen).sum()} of {seeds}\nlearn"
@@ -335,10 +337,9 @@ def scale(seeds=5):
     ticks(axis.xaxis, range(len(shares)), shares)
     ticks(axis.yaxis, range(len(widths)), widths)
     axis.grid(False)
-    titled(figure, "The wider the network, the fewer sums it needs, and at last none",
-           f"Parity of 5 of 50 bits: examples until learned, at most {budget:,}.\n"
-           f"Median, and lowest to highest, of {seeds} seeds; the darker the more")
-    return figure
+    return titled(figure, "The wider the network, the fewer sums it needs, and at last none",
+                  f"Parity of 5 of 50 bits: examples until learned, at most {budget:,}.\n"
+                  f"Median, and lowest to highest, of {seeds} seeds; the darker the more")
 
 
 def hardness(seeds=5):
@@ -349,7 +350,7 @@ def hardness(seeds=5):
         k, seed = job
         problem, network, rng = iis.ParitySum(n, k, seed), iis.MLP(), np.random.default_rng(seed)
         network.init(problem, rng, np.float64)
-        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, an odd k would tell nothing
+        network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, odd k would tell nothing
         return [iis.signal(problem, network, task)[1] for task in (1, 0)]
 
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
@@ -360,11 +361,11 @@ def hardness(seeds=5):
         fall = np.median(lengths[1, :, i]) / np.median(lengths[7, :, i])
         words = f"{task}: shorter by a factor of {fall:.3g} from k = 2 to 8"
         dots(left, dict(zip(ks, lengths[:, :, i])), i, 2, label=words, form="{x:g}")
-    left.set(xlabel="k, hidden bits of 18", title="mlp at its start: what the gradient tells of the hidden bits",
-             ylabel="length of the telling part of the exact gradient")
+    left.set(title="mlp at its start: what the gradient tells of the hidden bits",
+             xlabel="k, hidden bits of 18", ylabel="length of the telling part of the exact gradient")
     left.legend(loc="lower left")
 
-    sizes, budget = (20, 40, 80, 160), 8_000_000  # with fewer bits, what is held out has been seen in training
+    sizes, budget = (20, 40, 80, 160), 8_000_000  # of fewer bits, held-out inputs have all been seen
     series = [(k, "target") for k in (2, 3, 5)] + [(k, "multi-task") for k in (3, 5, 8)]
     runs = run_all({(k, kind, n): dict(problem=iis.ParitySum(n, k), network=iis.MLP(), supervision=kind,
                                        examples=budget, every=640 if k < 4 else None)
@@ -376,9 +377,8 @@ def hardness(seeds=5):
         dots(right, seen, i, 6, budget, f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {grows}")
     right.set(xlabel="n, bits of an example", ylabel=LEARNED, title="examples that training takes")
     right.legend(title="growth from n = 20 to 80", loc="upper left", bbox_to_anchor=(1, 1))
-    titled(figure, "Parity tells little about its bits, and less the more they are; the sum tells of all of them",
-           f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
-    return figure
+    return titled(figure, "Parity tells little of its bits, and less the more they are; the sum tells of all",
+                  f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -387,7 +387,9 @@ def hardness(seeds=5):
 
 def theory(seeds=10):
     """What the recursion predicts without training, and trainings: weights and accuracies."""
-    shown, batch, looks = (0.2, 0.7), 64, (("-.", shade(0, 3)), ("--", shade(1, 3)))
+    shown, batch = (0.2, 0.7), 64
+    looks = (("-.", shade(0, 3), "sum", "w", "W on the hidden bits"),
+             ("--", shade(1, 3), "parity", "v", "v / 10"))
 
     def weights(settings, run):
         W, v, _ = run.network.params.values()
@@ -401,7 +403,7 @@ def theory(seeds=10):
         predicted, examples = iis.recursion(p=p, batch=batch, steps=steps), batch * np.arange(steps + 1)
         for run in runs["p", p]:
             above.plot([record["examples"] for record in run.history], run.notes, color="0.6", linewidth=0.5)
-        for (line, colour), task, weight, words in zip(looks, ("sum", "parity"), ("w", "v"), ("W on the hidden bits", "v / 10")):
+        for line, colour, task, weight, words in looks:
             lines(below, runs["p", p], task, color="0.6", linewidth=0.5, markersize=2)
             below.plot(examples, 100 * predicted[task], line, color=colour, label=task)
             above.plot(examples, predicted[weight] / (10 if weight == "v" else 1), line, color=colour)
@@ -413,19 +415,20 @@ def theory(seeds=10):
     axes[1, 0].set_ylabel(RIGHT)
     for axis in axes[:, 1]:
         axis.legend(title="predicted (measured: grey)", loc="lower right")
-    titled(figure, "The theory predicts, without training, what training does",
-           f"Bilinear network, 5 hidden bits out of 50, batches of {batch}. {seeds} seeds, a line ends where parity is "
-           "learned.\nWhile v is near 0, chance decides how parity is answered")
-    return figure
+    return titled(figure, "The theory predicts, without training, what training does",
+                  f"Bilinear network, 5 hidden bits out of 50, batches of {batch}. {seeds} seeds, a line ends "
+                  "where parity is learned.\nWhile v is near 0, chance decides how parity is answered")
 
 
 def noise(seeds=10):
     """How good is the prediction, with and without the noise of batches, against batch, n and p?"""
     usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
-    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400), "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
-    points = {(name, value): tuple((usual | {name: value}).values()) for name in series for value in series[name]}
+    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
+              "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
+    points = {(name, x): tuple((usual | {name: x}).values()) for name in series for x in series[name]}
     runs = run_all({(n, batch, p): dict(problem=iis.ParitySum(n), network=iis.Bilinear(), batch=batch, p=p,
-                                        examples=budget, every=10 * batch) for n, batch, p in points.values()}, seeds)
+                                        examples=budget, every=10 * batch)
+                    for n, batch, p in points.values()}, seeds)
     ratios = {}
     for n, batch, p in runs:
         measured, (lr, _) = np.median(solved(runs[n, batch, p])), iis.Bilinear.rates(n, 5, batch)
@@ -433,13 +436,13 @@ def noise(seeds=10):
         for noisy in (False, True):
             right = iis.recursion(n=n, p=p, batch=batch if noisy else None, steps=steps, lr=lr)["parity"]
             found.append(batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.inf)
-        print(f"n {n}, batch {batch}, p {p:g}: predicted {said(found[0])} without noise, {said(found[1])} with it, "
-              f"measured {said(measured)}", flush=True)
+        print(f"n {n}, batch {batch}, p {p:g}: predicted {said(found[0])} without noise, {said(found[1])} "
+              f"with it, measured {said(measured)}", flush=True)
         ratios[n, batch, p] = [measured / x if np.isfinite(x) else np.nan for x in found]
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
-    names = {"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, the share of examples that ask the sum"}
+    names = {"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, the share of sums asked"}
     for axis, (name, values) in zip(axes, series.items()):
-        for i, (style, words) in enumerate((("o-", "predicted with noise"), ("D--", "predicted without noise"))):
+        for i, (style, words) in enumerate((("o-", "predicted with noise"), ("D--", "without noise"))):
             found = [ratios[points[name, value]][1 - i] for value in values]
             axis.plot(range(len(values)), found, style, color=shade(i, 3), label=words)
         axis.axhline(1, color="0.3", linewidth=0.8)
@@ -448,23 +451,21 @@ def noise(seeds=10):
         axis.set(xlabel=names[name], title=", ".join(others))
     axes[0].set_ylabel("examples until learned:\nmeasured / predicted")
     axes[0].legend()
-    titled(figure, "What an exact recursion misses is the noise of batches; with it the prediction holds",
-           f"Bilinear network, parity of 5 bits, the network's own rate. Medians of {seeds} seeds")
-    return figure
+    return titled(figure, "What the recursion misses is the noise of batches; with it the prediction holds",
+                  f"Bilinear network, parity of 5 bits, the network's own rate. Medians of {seeds} seeds")
 
 
 def start(seeds=10):
     """Is the theorem's start needed? Noise added to it."""
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
-    runs = run_all({("spread", spread): dict(problem=iis.ParitySum(), network=iis.Bilinear(spread), examples=budget)
-                    for spread in spreads}, seeds)
+    runs = run_all({("spread", x): dict(problem=iis.ParitySum(), network=iis.Bilinear(x), examples=budget)
+                    for x in spreads}, seeds)
     figure, axis = plt.subplots(figsize=(7, 4.4))
-    dots(axis, {spread: solved(runs["spread", spread]) for spread in spreads}, limit=budget)
+    dots(axis, {x: solved(runs["spread", x]) for x in spreads}, limit=budget)
     axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
-    titled(figure, "The bilinear network needs the theorem's start, though not exactly",
-           f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, a line through medians; "
-           f"at most {budget // 10**6} million examples")
-    return figure
+    return titled(figure, "The bilinear network needs the theorem's start, though not exactly",
+                  f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, lines through medians, "
+                  f"at most {budget // 10**6} million examples")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -481,7 +482,8 @@ def digits(seeds=5):
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
     for i, (kind, style) in enumerate(zip(kinds, (":", "-", "--", "-."))):
         end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[kind]])
-        lines(left, runs[kind], "parity", color=shade(i, 4), linestyle=style, label=f"{kinds[kind]}: {end:.1f} %")
+        words = f"{kinds[kind]}: {end:.1f} %"
+        lines(left, runs[kind], "parity", color=shade(i, 4), linestyle=style, label=words)
     left.set(xscale="log", xlabel="examples seen", ylabel="parity of new pictures right (%)", ylim=(45, 101))
     counted(left.xaxis)
     left.legend(title="median in the end", loc="lower right", bbox_to_anchor=(1, 0.15))
@@ -493,16 +495,15 @@ def digits(seeds=5):
         right.add_patch(plt.Rectangle(corner, 10, 10, fill=False, color=shade(1, 3), linewidth=2))
     right.set_axis_off()
     right.set_title("an example, hidden ones framed: sum {}, parity {}".format(*labels[0]))
-    titled(figure, "The sum teaches parity over real pictures too; what is missing is to read new ones",
-           f"Parity of 5 of 16 handwritten zeros and ones, mlp. A line for each of {seeds} seeds")
-    return figure
+    return titled(figure, "The sum teaches parity over pictures too; what is missing is to read new ones",
+                  f"Parity of 5 of 16 handwritten zeros and ones, mlp. A line for each of {seeds} seeds")
 
 
 def hops(problem, network, p, budget, seeds, point):
     """Accuracy of every task of a sequence problem over training, under each supervision."""
     kinds, tasks = ("multi-label", "multi-task", "target"), problem.tasks
-    runs = run_all({(problem.name, kind): dict(problem=problem, network=network, p=p, supervision=kind, examples=budget)
-                    for kind in kinds}, seeds)
+    case = dict(problem=problem, network=network, p=p, examples=budget)
+    runs = run_all({(problem.name, kind): case | {"supervision": kind} for kind in kinds}, seeds)
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
     titles = "all labels", f"one label: {100 * p:g} % ask an earlier one", f"{tasks[-1]} alone"
     for axis, kind, title in zip(axes, kinds, titles):
@@ -515,21 +516,20 @@ def hops(problem, network, p, budget, seeds, point):
         counted(axis.xaxis)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    titled(figure, point, f"Transformer of {network.layers} layers. A line for each of {seeds} seeds; it ends where "
-           f"{tasks[-1]} is learned, or after {budget:,} examples")
-    return figure
+    details = f"Transformer of {network.layers} layers. A line for each of {seeds} seeds; it ends where "
+    return titled(figure, point, f"{details}{tasks[-1]} is learned, or after {budget:,} examples")
 
 
 def lego(seeds=5):
     """A chain of 5 variables among 3 others: which hops become right, and when?"""
     return hops(iis.Lego(), iis.Transformer(layers=4, heads=4), 0.8, 400_000, seeds,
-                "A chain of 5 variables (lego): one hop after the other becomes right, the last one not alone")
+                "A chain of 5 variables (lego): hop after hop becomes right, and the last one not alone")
 
 
 def code(seeds=3):
     """Programs of 4 lines: which lines become right, and when?"""
     return hops(iis.Code(), iis.Transformer(layers=6), 0.5, 800_000, seeds,
-                "Programs of 4 lines (code): one line after the other becomes right, the last one not alone")
+                "Programs of 4 lines (code): line after line becomes right, and the last one not alone")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -561,7 +561,8 @@ def picture(curve_axis, weight_axis, settings, path, frame):
     curve_axis.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
     counted(curve_axis.xaxis)
     curve_axis.legend(loc="center right")
-    weight_axis.imshow(weights[frame], aspect="auto", cmap="magma", vmin=0, vmax=weights[-1].max(), interpolation="nearest")
+    weight_axis.imshow(weights[frame], aspect="auto", cmap="magma", vmin=0, vmax=weights[-1].max(),
+                       interpolation="nearest")
     support = settings["problem"].support
     weight_axis.set_xticks(support, ["▲"] * len(support))
     weight_axis.set(xlabel="bits; ▲ the hidden ones", ylabel="units", yticks=[])
@@ -587,8 +588,6 @@ class Explorer:
     from the start of the training to its end; the slider at the bottom goes through it by hand.
     """
 
-    networks = {"bilinear": lambda width: iis.Bilinear(), "mlp": iis.MLP}
-
     def __init__(self):
         self.figure = plt.figure("iis explore", figsize=(11, 6.4), layout="none")
         add = self.figure.add_axes
@@ -602,9 +601,10 @@ class Explorer:
             self.sliders[name] = Slider(place, label, low, high, valinit=value, valstep=step, **look)
         self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="  %.2f", **look)
         self.buttons = {}
-        for name, left, labels in (("network", 0.57, self.networks), ("supervision", 0.77, iis.SUPERVISIONS)):
-            axis = add((left, 0.04, 0.17, 0.19), title=name)
-            self.buttons[name] = RadioButtons(axis, list(labels), active=1, activecolor="0.3")
+        kinds = {"network": ("bilinear", "mlp"), "supervision": iis.SUPERVISIONS}
+        for i, (name, labels) in enumerate(kinds.items()):
+            axis = add((0.57 + 0.2 * i, 0.04, 0.17, 0.19), title=name)
+            self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
             axis.set_axis_off()
         for widget in self.sliders.values():
             widget.on_changed(self.change)
@@ -625,9 +625,9 @@ class Explorer:
         """Note what is wanted now, and start playing."""
         value = {name: slider.val for name, slider in self.sliders.items()}
         kind = {name: buttons.value_selected for name, buttons in self.buttons.items()}
-        problem, network = iis.ParitySum(value["n"], value["k"]), self.networks[kind["network"]](value["width"])
-        settings = dict(problem=problem, network=network, supervision=kind["supervision"], p=value["p"],
-                        examples=400_000, every=1280)
+        network = iis.MLP(value["width"]) if kind["network"] == "mlp" else iis.Bilinear()
+        settings = dict(problem=iis.ParitySum(value["n"], value["k"]), network=network, p=value["p"],
+                        supervision=kind["supervision"], examples=400_000, every=1280)
         self.go_to(0)
         self.playing, self.shown = True, None
         self.latest = settings, [], []  # what is trained, its moments so far, and how it ended
@@ -688,8 +688,12 @@ class Explorer:
 
 def in_iis(network, inputs, labels, batch):
     """Return a function that trains on the examples once and returns the number of steps, as all below do."""
-    steps = len(inputs) // batch
-    return lambda: network.descend(inputs, labels, batch) and steps
+
+    def train():
+        network.descend(inputs, labels, batch)
+        return len(inputs) // batch
+
+    return train
 
 
 def whole_training(network, inputs, labels, batch):
@@ -700,6 +704,7 @@ def whole_training(network, inputs, labels, batch):
 
 
 def in_numpy(network, inputs, labels, batch):
+    """The complete algorithm of iis.py's first part."""
     plain = iis.NumpyMLP(network.width)
     plain.params = {name: array.copy() for name, array in network.params.items()}
     plain.classes = network.classes
@@ -735,8 +740,8 @@ def in_torch(network, inputs, labels, batch):
     from torch.nn import functional as F
 
     torch.set_num_threads(1)
-    params = {name: array.T if name == "E" else array for name, array in network.params.items()}
-    params = {name: torch.tensor(np.ascontiguousarray(array), requires_grad=True) for name, array in params.items()}
+    params = {name: array.T.copy() if name == "E" else array for name, array in network.params.items()}
+    params = {name: torch.tensor(array, requires_grad=True) for name, array in params.items()}
     adam = torch.optim.Adam(params.values(), lr=0.002, fused=True)
     batches = list(zip(*(torch.tensor(array).split(batch) for array in pieces(network, inputs, labels))))
     classes = [int(count) for count in network.classes]
@@ -755,13 +760,10 @@ def in_torch(network, inputs, labels, batch):
             x = x + F.linear(seen.transpose(1, 2).reshape(size, length, width), O)
             x = x + F.linear(torch.relu(F.linear(F.rms_norm(x, (width,), h, 1e-5), U, b)), D)
         x = x.gather(1, places[:, :, None].expand(-1, -1, width))  # -> (size, tasks, width)
-        return F.linear(F.rms_norm(x, (width,), params["g"], 1e-5), params["H"], params["c"])
+        return F.linear(F.rms_norm(x, (width,), params["g"], 1e-5), params["H"], params["c"]).flatten(0, 1)
 
     def loss(*x, labels):
-        if len(x) == 1:
-            heads = zip(mlp(*x), labels.unbind(1))
-        else:
-            heads = [(transformer(*x).flatten(0, 1), labels.flatten())]
+        heads = zip(mlp(*x), labels.unbind(1)) if len(x) == 1 else [(transformer(*x), labels.flatten())]
         return sum(F.cross_entropy(z, y, ignore_index=-1, reduction="sum") for z, y in heads) / len(labels)
 
     def train():
@@ -800,11 +802,9 @@ def in_jax(network, inputs, labels, batch):
         return norm(x, params["g"]) @ params["H"].T + params["c"]
 
     def loss(params, *x, labels):
-        if len(x) == 1:
-            heads = zip(mlp(params, *x), labels.T)
-        else:
-            heads = [(transformer(params, *x), labels)]
-        return -sum((jax.nn.log_softmax(z) * jax.nn.one_hot(y, z.shape[-1])).sum() for z, y in heads) / len(labels)
+        heads = zip(mlp(params, *x), labels.T) if len(x) == 1 else [(transformer(params, *x), labels)]
+        losses = [jax.nn.log_softmax(z) * jax.nn.one_hot(y, z.shape[-1]) for z, y in heads]
+        return -sum(values.sum() for values in losses) / len(labels)
 
     def step(state, examples):
         params, mean, square, count = state
@@ -813,18 +813,19 @@ def in_jax(network, inputs, labels, batch):
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, gradient)
         square = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, square, gradient)
         rate, unbias = 0.002 / (1 - 0.9**count), 1 / (1 - 0.999**count)
-        params = jax.tree.map(lambda w, m, s: w - rate * m / (jnp.sqrt(s * unbias) + 1e-8), params, mean, square)
-        return (params, mean, square, count), None
+        change = jax.tree.map(lambda m, s: -rate * m / (jnp.sqrt(s * unbias) + 1e-8), mean, square)
+        return (jax.tree.map(jnp.add, params, change), mean, square, count), None
 
     steps = len(inputs) // batch
-    batches = [jnp.array(array.reshape(steps, batch, *array.shape[1:])) for array in pieces(network, inputs, labels)]
-    params = {name: jnp.array(np.ascontiguousarray(array)) for name, array in network.params.items()}
-    state = params, jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.float32(0)
-    scan = jax.jit(lambda state: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
+    batches = [array.reshape(steps, batch, *array.shape[1:]) for array in pieces(network, inputs, labels)]
+    batches, params = jax.tree.map(jnp.array, (batches, dict(network.params)))
+    mean, square = jax.tree.map(jnp.zeros_like, (params, params))
+    state = params, mean, square, jnp.float32(0)
+    scan = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
 
     def train():
         nonlocal state
-        state = jax.block_until_ready(scan(state))
+        state = jax.block_until_ready(scan(state, batches))
         return steps
 
     return train
@@ -833,10 +834,9 @@ def in_jax(network, inputs, labels, batch):
 def installed():
     """PyTorch and JAX, where they are installed: {name: function}."""
     found = {}
-    for name, function in (("PyTorch", in_torch), ("JAX", in_jax)):
+    for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
         with contextlib.suppress(ImportError):
-            module = importlib.import_module({"PyTorch": "torch"}.get(name, name.lower()))
-            found[f"{name} {module.__version__}"] = function
+            found[f"{name} {importlib.import_module(module).__version__}"] = function
     return found
 
 
@@ -854,7 +854,7 @@ def one_core():
 
 
 def race(competitors, rounds, problem, network, batch):
-    """Median seconds of a training step: {name: seconds}. All take turns, so that a slow moment hits all alike."""
+    """Median seconds of a training step, {name: seconds}. They take turns: a slow moment hits all alike."""
     rng, seconds = np.random.default_rng(0), defaultdict(list)
     network.init(problem, rng)
     inputs, labels = problem.sample(rng, 100 * batch)
@@ -874,13 +874,15 @@ def race(competitors, rounds, problem, network, batch):
 def speed(rounds=5):
     """How long does a training step take, here and elsewhere, against batch, width and n? All on one core."""
     series = {"batch": [(50, 128, batch) for batch in (16, 64, 256, 1024)],
-              "width": [(50, width, 64) for width in (32, 128, 512)], "n": [(n, 128, 64) for n in (50, 200, 1000)]}
+              "width": [(50, width, 64) for width in (32, 128, 512)],
+              "n": [(n, 128, 64) for n in (50, 200, 1000)]}
+    transformers = (iis.Lego(), iis.Transformer(layers=4, heads=4)), (iis.Code(), iis.Transformer(layers=6))
     with one_core():
         frameworks = installed()
-        print(f"{platform.machine()}, one of {os.cpu_count()} cores; Python {platform.python_version()}, NumPy "
-              f"{np.__version__}, Numba {iis.numba.__version__}; {', '.join(frameworks) or 'no PyTorch, no JAX'}")
-        competitors = {"iis.train": whole_training, "iis.MLP": in_iis, "two products": products, "iis.NumpyMLP": in_numpy}
-        competitors |= frameworks
+        print(f"{platform.machine()}, one of {os.cpu_count()} cores; Python {platform.python_version()}, "
+              f"NumPy {np.__version__}, Numba {iis.numba.__version__}", *frameworks, sep=", ")
+        competitors = {"two products": products, "iis.MLP": in_iis, "iis.train": whole_training,
+                       "iis.NumpyMLP": in_numpy} | frameworks
         print(f"mlp: microseconds of a step, median of {rounds} rounds\n")
         print(f"{'n':>5}{'width':>6}{'batch':>6}  " + "".join(f"{name:>16}" for name in competitors))
         times = {}
@@ -889,44 +891,43 @@ def speed(rounds=5):
             row = "".join(f"{1e6 * seconds:>16.1f}" for seconds in times[n, width, batch].values())
             print(f"{n:>5}{width:>6}{batch:>6}  {row}", flush=True)
         print("\ntransformer, batch 64: milliseconds of a step, all on examples drawn before")
-        for problem, network in ((iis.Lego(), iis.Transformer(layers=4, heads=4)), (iis.Code(), iis.Transformer(layers=6))):
-            found = race({"iis": in_iis} | frameworks, rounds, problem, network, 64)
-            print(f"{problem.name:6}" + ", ".join(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.items()), flush=True)
+        for problem, network in transformers:
+            found = race({"iis.Transformer": in_iis} | frameworks, rounds, problem, network, 64)
+            print(problem.name, *(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.items()), sep=", ")
     figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True)
     for axis, (label, cases) in zip(axes, series.items()):
         values = [case["n width batch".split().index(label)] for case in cases]
-        for i, (name, style) in enumerate(zip(competitors, ("o-", "o:", "s:", "^--", "v-.", "D-"))):
-            axis.plot(values, [1e6 * times[case][name] / case[2] for case in cases], style, color=shade(i, 6), label=name)
+        for i, (name, style) in enumerate(zip(competitors, ("s:", "o--", "o-", "^--", "v-.", "D-"))):
+            seconds = [times[case][name] / case[2] for case in cases]
+            axis.plot(values, np.multiply(1e6, seconds), style, color=shade(i, 6), label=name)
         axis.set(xscale="log", yscale="log", xlabel={"n": "n, bits of an example"}.get(label, label))
-        ticks(axis.xaxis, values)
+        ticks(axis.xaxis, values, values)
     axes[0].set_ylabel("time of a training step\nper example (µs)")
     counted(axes[0].yaxis, "{x:g}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    titled(figure, "A compiled training step takes a fraction of what plain NumPy and eager PyTorch take",
-           f"One core, median of {rounds} rounds. Where not on the axis, n = 50, width 128, batch 64")
-    return figure
+    return titled(figure, "A compiled training step takes a fraction of plain NumPy's time, and PyTorch's",
+                  f"One core, median of {rounds} rounds. Where not on the axis, n = 50, width 128, batch 64")
 
 
 # --------------------------------------------------------------------------------------------------
 
-FIGURES = (mixture, why, separation, supervision, curriculum, interference, scale, hardness, theory, noise, start,
-           digits, lego, code, speed, film)
+FIGURES = {figure.__name__: figure for figure in (
+    mixture, why, separation, supervision, curriculum, interference, scale, hardness, theory, noise, start,
+    digits, lego, code, speed, film)}
 
 
 def arguments():
     """Read the command line. Raises ValueError and OSError for what cannot be done."""
     parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
-    figures = {figure.__name__: figure for figure in FIGURES}
     add = parser.add_argument
-    add("name", nargs="?", choices=[*figures, "explore"], metavar="NAME",
-        help=f"one of {', '.join(figures)} (all of these), or explore: a window to play with")
+    add("name", nargs="?", choices=[*FIGURES, "explore"], metavar="NAME",
+        help=f"one of {', '.join(FIGURES)} (all of these), or explore: a window to play with")
     add("--seeds", type=int, help="seeds, or rounds of speed (3, 5 or 10)")
     add("--folder", type=Path, default=Path("figures"), help="where to save it (figures)")
     add("--jobs", type=int, help="so many runs at a time (one for each core)")
     add("--store", metavar="FILE", help="keep finished runs there; do only those missing")
     add("--cluster", metavar="ADDRESS", help="dask's scheduler to run on, tcp://HOST:PORT")
     args = parser.parse_args()
-    args.names = [args.name] if args.name else list(figures)
     args.seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1, whole=True),)
     SWEEP.update(store=args.store)
     if args.jobs is not None:
@@ -956,11 +957,11 @@ def main():
         plt.show(block=True)
         return explorer.close()
     plt.switch_backend("agg")
-    drawn, figures = 0, {figure.__name__: figure for figure in FIGURES}
-    for name in args.names:
+    drawn = 0
+    for name in [args.name] if args.name else FIGURES:
         path = args.folder / f"{name}.{'gif' if name == 'film' else 'png'}"
         try:
-            drawing = figures[name](*args.seeds)
+            drawing = FIGURES[name](*args.seeds)
             drawing.save(path, "pillow") if name == "film" else drawing.savefig(path)
             print(path, flush=True)
             drawn += 1
