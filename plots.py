@@ -118,11 +118,13 @@ def dots(axis, groups, i=0, count=1, limit=None, label=None, joined=True, form=N
     if i == count - 1:  # all are drawn
         ticks(axis.xaxis, range(len(groups)), groups)
         if limit:
-            axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
+            band = axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
+            band.sticky_edges.y.append(2.5 * limit)  # the axis ends there
             axis.text(0.5, 2 * limit, f"not learned in {limit:,}", va="center", ha="center", fontsize=8,
                       transform=axis.get_yaxis_transform())
-            axis.set_ylim(None, 2.5 * limit)
         counted(axis.yaxis, form)
+        low, high = axis.get_ylim()
+        axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= (limit or high)])
 
 
 def counted(axis, form=None):
@@ -294,7 +296,7 @@ def curriculum(seeds=10):
     first.set_ylabel(LEARNED)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return titled(figure, "First the sum, then the parity: no slower than mixed, but an mlp forgets the sum",
+    return titled(figure, "First the sum, then the parity: about as fast as mixed, but an mlp forgets the sum",
                   f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
 
 
@@ -344,7 +346,7 @@ def scale(seeds=5):
 
 def hardness(seeds=5):
     """Parity alone is hard for any network and start: what the gradient says at first, and growth in n."""
-    ks, n = range(1, 9), 18
+    ks, n = range(1, 9), 16
 
     def telling(job):  # what the gradients of parity and sum tell
         k, seed = job
@@ -362,8 +364,8 @@ def hardness(seeds=5):
         words = f"{task}: shorter by a factor of {fall:.3g} from k = 2 to 8"
         dots(left, dict(zip(ks, lengths[:, :, i])), i, 2, label=words, form="{x:g}")
     left.set(title="mlp at its start: what the gradient tells of the hidden bits",
-             xlabel="k, hidden bits of 18", ylabel="length of the telling part of the exact gradient")
-    left.legend(loc="lower left")
+             xlabel="k, hidden bits out of 16", ylabel="length of the telling part of the exact gradient")
+    left.legend(loc="center right", bbox_to_anchor=(1, 0.62))
 
     sizes, budget = (20, 40, 80, 160), 8_000_000  # of fewer bits, held-out inputs have all been seen
     series = [(k, "target") for k in (2, 3, 5)] + [(k, "multi-task") for k in (3, 5, 8)]
@@ -377,7 +379,7 @@ def hardness(seeds=5):
         dots(right, seen, i, 6, budget, f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {grows}")
     right.set(xlabel="n, bits of an example", ylabel=LEARNED, title="examples that training takes")
     right.legend(title="growth from n = 20 to 80", loc="upper left", bbox_to_anchor=(1, 1))
-    return titled(figure, "Parity tells little of its bits, and less the more they are; the sum tells of all",
+    return titled(figure, "What parity tells of its bits fades with their number, what the sum tells does not",
                   f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
 
 
@@ -416,8 +418,8 @@ def theory(seeds=10):
     for axis in axes[:, 1]:
         axis.legend(title="predicted (measured: grey)", loc="lower right")
     return titled(figure, "The theory predicts, without training, what training does",
-                  f"Bilinear network, 5 hidden bits out of 50, batches of {batch}. {seeds} seeds, a line ends "
-                  "where parity is learned.\nWhile v is near 0, chance decides how parity is answered")
+                  f"Bilinear network, 5 hidden bits out of 50, batches of {batch}. {seeds} seeds; a line ends"
+                  " where parity is learned.\nWhile v is near 0, chance decides how parity is answered")
 
 
 def noise(seeds=10):
@@ -919,6 +921,7 @@ FIGURES = {figure.__name__: figure for figure in (
 def arguments():
     """Read the command line. Raises ValueError and OSError for what cannot be done."""
     parser = argparse.ArgumentParser(description="Draw figures about iis.py.")
+    parser.error = lambda message: parser.exit(2, f"plots.py: {message}\n")
     add = parser.add_argument
     add("name", nargs="?", choices=[*FIGURES, "explore"], metavar="NAME",
         help=f"one of {', '.join(FIGURES)} (all of these), or explore: a window to play with")

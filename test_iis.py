@@ -148,15 +148,12 @@ def test_the_idea_takes_300_lines_in_functions_of_30_at_most():
         assert not isinstance(node, ast.FunctionDef) or node.end_lineno - node.lineno < 30, node.name
 
 
-STILL_LONG = pytest.mark.xfail(reason="is still being shortened", strict=False)
-
-
-@pytest.mark.parametrize("name, most", [pytest.param("iis.py", 1400, marks=STILL_LONG), ("plots.py", 1000)])
+@pytest.mark.parametrize("name, most", [("iis.py", 1700), ("plots.py", 1000)])  # the mark for iis.py is 1,400
 def test_the_files_are_short(name, most):
     assert len((HERE / name).read_text().splitlines()) <= most
 
 
-@pytest.mark.parametrize("name", ["iis.py", pytest.param("plots.py", marks=STILL_LONG), "test_iis.py"])
+@pytest.mark.parametrize("name", ["iis.py", "plots.py", "test_iis.py"])
 def test_no_line_is_longer_than_110_characters(name):
     assert max(map(len, (HERE / name).read_text().splitlines())) <= 110
 
@@ -1290,3 +1287,28 @@ def test_the_explorer_trains_what_is_wanted_last(monkeypatch):
     assert explorer.figure.get_suptitle().startswith("bilinear, multi-task: parity learned after ")
     explorer.close()
     assert not explorer.thread.is_alive()
+
+
+# The README
+
+
+def test_the_readmes_examples_run_as_they_stand(tmp_path, monkeypatch, capsys):
+    blocks = re.findall("```python\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    monkeypatch.chdir(tmp_path)  # where the store will be
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert capsys.readouterr().out.count("\n") == 11  # a line for each of ten runs, then one
+    for kind in iis.SUPERVISIONS:
+        for network in (iis.MLP(), names["Regression"]()):
+            problem = names["Majority"]()
+            run = iis.train(problem, network, kind, examples=6_400)
+            asks = iis.Explicit(problem) if kind == "explicit" else problem
+            assert iis.answers(asks, network, problem.sample(np.random.default_rng(0), 9)[0]).shape == (9, 2)
+            assert run.solved_at or network != iis.MLP() or kind == "curriculum"
+    few = iis.ParitySum(20, 3)
+    run = iis.train(few, names["Regression"](), "explicit")
+    assert run.solved_at and run.solved_at < 600_000
+    run = iis.train(few, names["Regression"](), "multi-label", examples=run.examples)
+    assert run.history[-1]["accuracy"]["parity"] < 0.53
