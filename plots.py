@@ -296,7 +296,7 @@ def curriculum(seeds=10):
     first.set_ylabel(LEARNED)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return titled(figure, "First the sum, then the parity: about as fast as mixed, but an mlp forgets the sum",
+    return titled(figure, "First the sum, then the parity: as fast as mixed, but an mlp forgets the sum",
                   f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
 
 
@@ -379,7 +379,7 @@ def hardness(seeds=5):
         dots(right, seen, i, 6, budget, f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {grows}")
     right.set(xlabel="n, bits of an example", ylabel=LEARNED, title="examples that training takes")
     right.legend(title="growth from n = 20 to 80", loc="upper left", bbox_to_anchor=(1, 1))
-    return titled(figure, "What parity tells of its bits fades with their number, what the sum tells does not",
+    return titled(figure, "What parity tells of its bits fades with their number, but not what the sum tells",
                   f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
 
 
@@ -497,7 +497,7 @@ def digits(seeds=5):
         right.add_patch(plt.Rectangle(corner, 10, 10, fill=False, color=shade(1, 3), linewidth=2))
     right.set_axis_off()
     right.set_title("an example, hidden ones framed: sum {}, parity {}".format(*labels[0]))
-    return titled(figure, "The sum teaches parity over pictures too; what is missing is to read new ones",
+    return titled(figure, "The sum teaches the parity of pictures too, though not to 100 % on new ones",
                   f"Parity of 5 of 16 handwritten zeros and ones, mlp. A line for each of {seeds} seeds")
 
 
@@ -838,7 +838,8 @@ def installed():
     found = {}
     for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
         with contextlib.suppress(ImportError):
-            found[f"{name} {importlib.import_module(module).__version__}"] = function
+            version = importlib.import_module(module).__version__.split("+")[0]
+            found[f"{name} {version}"] = function
     return found
 
 
