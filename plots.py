@@ -466,8 +466,7 @@ def start(seeds=10):
     dots(axis, {x: solved(runs["spread", x]) for x in spreads}, limit=budget)
     axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
     return titled(figure, "The bilinear network needs the theorem's start, though not exactly",
-                  f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, lines through medians, "
-                  f"at most {budget // 10**6} million examples")
+                  f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, lines through medians")
 
 
 # --------------------------------------------------------------------------------------------------
