@@ -577,7 +577,8 @@ def film(seeds=1):
     settings, path = dict(problem=iis.ParitySum(), network=iis.MLP(32), every=6400), []
     moments(settings, path)
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3), dpi=80)
-    figure.suptitle("Parity of 5 of 50 bits, p = 0.2, mlp of width 32, one seed")
+    titled(figure, "The columns of the hidden bits light up first, then parity follows",
+           "5 of 50 bits, p = 0.2, mlp of width 32, one seed")
     frames = [*range(len(path))] + [len(path) - 1] * 10  # and stay at the end for a moment
     return FuncAnimation(figure, lambda frame: picture(*axes, settings, path, frame), frames, interval=150)
 
