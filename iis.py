@@ -632,8 +632,8 @@ class Bilinear(Network):
 
     def init(self, problem, rng, dtype=np.float32):
         """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, and add the noise, if any."""
-        if tuple(problem.tasks) != ("sum", "parity"):
-            raise ValueError("network bilinear knows the tasks sum and parity only")
+        if problem.tasks[0] != "sum" or len(problem.classes) != 2 or problem.classes[1] != 2:
+            raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
         n, k = problem.sample(rng, 1)[0].shape[1], problem.classes[0] - 1
         self.n, self.classes = n, problem.classes
         W = np.zeros((k, n + 1), dtype, order="F")  # all weights of a bit side by side, as affine takes them
@@ -678,6 +678,31 @@ class Bilinear(Network):
 # beside the three things of part 1
 #   fields          how many values each number of a position can have
 #   places(inputs)  the position at which each task is to be answered, integers (size, tasks)
+
+
+@dataclass
+class SumFunction(ParitySum):
+    """ParitySum with another target than parity: any function of the sum, as its answers for 0 ... k.
+
+    With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. Raises ValueError unless there are k + 1 integers >= 0.
+    """
+
+    answers: tuple = (0, 0, 1, 1, 0, 0)  # is the sum in the middle?
+    name = "function"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.answers) != self.k + 1:
+            raise ValueError(f"answers must be {self.k + 1}, one for each sum, not {len(self.answers)}")
+        self.answers = tuple(number("answers", answer, 0, 1_000, whole=True) for answer in self.answers)
+        self.tasks = (*self.tasks[:-1], "function")
+        self.classes = (*self.classes[:-1], max(self.answers) + 1)
+
+    def label(self, bits):
+        """Answer every task: (size, n) -> (size, tasks)."""
+        labels = super().label(bits)
+        labels[:, -1] = np.array(self.answers)[labels[:, 0]]
+        return labels
 
 
 @dataclass
@@ -852,14 +877,17 @@ class Explicit:
     afterwards those that the network wrote itself. The inputs have room for them: a bit for each possible
     answer of each helper or, in a sequence, one more field in the position that the task asks about.
     What is not answered yet leaves its bits or its field 0. To a network it is a problem like any other.
+    `share` of the training examples are read so; the others' passes must answer with nothing to read.
     """
 
     problem: object
+    share: float = 1.0
     name = "explicit"
 
     def __post_init__(self):
+        self.share = number("share", self.share, 0, 1)
         if isinstance(self.problem, Explicit):
-            self.problem = self.problem.problem
+            self.problem, self.share = self.problem.problem, self.problem.share
         self.tasks, self.classes = self.problem.tasks, tuple(self.problem.classes)
         if hasattr(self.problem, "fields"):
             self.fields = (*self.problem.fields, 1 + max(self.classes))
@@ -879,7 +907,8 @@ class Explicit:
         tasks = np.arange(len(self.tasks))
         asked = np.tile(tasks, size)[:, None]  # what each pass asks: (size tasks, 1)
         inputs, labels = np.repeat(inputs, len(tasks), axis=0), np.repeat(labels, len(tasks), axis=0)
-        before, now = np.where(tasks < asked, labels, -1), np.where(tasks == asked, labels, -1)
+        reads = np.repeat(rng.random((size, 1)) < self.share, len(tasks), axis=0)
+        before, now = np.where(reads & (tasks < asked), labels, -1), np.where(tasks == asked, labels, -1)
         return self.write(inputs, before), now
 
     def sample_held_out(self, rng, size):
@@ -1174,7 +1203,7 @@ class Transformer(Network):
 # 5. Theory
 
 
-def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None, v=0.0):
+def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None, v=0.0, answers=None):
     """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
 
     On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is w_j (2s - k) + b_j,
@@ -1183,8 +1212,9 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     M_jl = u_j · u_l; for large n this is exact too (the order parameters of Saad and Solla 1995).
 
     batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None is
-    Bilinear's own; v is where v starts. Returns arrays over the steps, the start included: w, b, v
-    (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and sum and parity, the shares answered right.
+    Bilinear's own; v is where v starts; answers are those of a SumFunction, None for parity. Returns arrays
+    over the steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and the
+    shares answered right, sum and parity (or what stands for it).
     Raises ValueError for a supervision other than target, multi-task and multi-label.
     """
     kinds = {  # of examples: (their share, do they carry the sum, do they carry the parity)
@@ -1203,7 +1233,8 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     normal = np.hstack([half, -half])  # (k, 256), and its mean 0
     s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
     share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are such a case
-    ones, target = 2 * s - k, 2 * (s % 2) - 1  # sum of the hidden ±1; the parity as ±1
+    ones = 2 * s - k  # sum of the hidden ±1
+    target = 2 * (s % 2 if answers is None else np.array(answers)[s]) - 1  # as ±1
     w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.full(k, float(v)), 0.0, np.zeros((k, k))
     curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
     for _ in range(steps + 1):

@@ -49,8 +49,8 @@ def run_all(cases, seeds, note=None):
     runs, origin, found = [], {}, defaultdict(dict)
     for key, seed in itertools.product(cases, range(seeds)):
         settings, notes = cases[key] | {"seed": seed}, []
-        if hasattr(settings["problem"], "seed"):
-            settings["problem"] = replace(settings["problem"], seed=seed)
+        fields = {"seed": seed} if hasattr(settings["problem"], "seed") else {}
+        settings["problem"] = replace(settings["problem"], **fields)  # each run has its own
         if note:
             settings["report"] = lambda run, settings=settings, notes=notes: notes.append(note(settings, run))
         runs.append(settings)
@@ -233,19 +233,65 @@ def why(seeds=5):
 
 
 def separation(seeds=10):
-    """How far does each supervision get as k grows? The control has half the seeds, and a budget."""
-    ks, budget = range(2, 9), 10_000_000
-    kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "both labels"}
-    figure, axis = plt.subplots(figsize=(8, 4.8))
-    for i, (kind, words) in enumerate(kinds.items()):
-        count = max(1, seeds // 2) if kind == "target" else seeds
-        case = dict(network=iis.MLP(), supervision=kind, examples=budget)
-        runs = run_all({(kind, k): case | {"problem": iis.ParitySum(k=k)} for k in ks}, count)
-        dots(axis, {k: solved(runs[kind, k]) for k in ks}, i, 3, budget, f"{words}, {count} seeds")
+    """How far does each supervision get as k grows? The control has half the seeds, and a larger budget."""
+    ks, budget, count = range(2, 9), 30_000_000, max(1, seeds // 2)
+    target = dict(network=iis.MLP(), supervision="target", examples=budget)
+    series = {
+        f"parity alone, {count} seeds": (target, count),
+        f"the same at rate 0.001, batches of 256, {count} seeds": (target | dict(lr=0.001, batch=256), count),
+        f"20 % ask the sum, {seeds} seeds": (target | dict(supervision="multi-task"), seeds),
+        f"both labels, {seeds} seeds": (target | dict(supervision="multi-label"), seeds)}
+    figure, axis = plt.subplots(figsize=(8.5, 5))
+    for i, (words, (case, many)) in enumerate(series.items()):
+        runs = run_all({(words, k): case | {"problem": iis.ParitySum(k=k)} for k in ks}, many)
+        dots(axis, {k: solved(runs[words, k]) for k in ks}, i, len(series), budget, words)
     axis.set(xlabel="k, hidden bits out of 50", ylabel=LEARNED)
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
     return titled(figure, "Parity alone is out of reach from some k on; with the sum's help it is not",
-                  "mlp of width 128. A dot for each seed, lines through medians")
+                  "mlp at rate 0.002 and batches of 64. A dot for each seed, lines through medians")
+
+
+def rates(seeds=10):
+    """Does the sum's worth depend on the learning rate and the batch? Maps over both."""
+    speeds, batches, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), (16, 64, 256), 4_000_000
+    kinds = {"multi-task": "20 % ask the sum", "target": "parity alone"}
+    case = dict(problem=iis.ParitySum(), network=iis.MLP(), examples=budget)
+    runs = run_all({(kind, batch, lr): case | dict(supervision=kind, batch=batch, lr=lr)
+                    for kind in kinds for batch in batches for lr in speeds}, seeds)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
+    for axis, (kind, words) in zip(axes, kinds.items()):
+        medians = np.array([[np.median(solved(runs[kind, batch, lr])) for lr in speeds] for batch in batches])
+        axis.imshow(np.ma.masked_invalid(medians), norm="log", vmin=4e4, vmax=budget, cmap="viridis_r",
+                    alpha=0.45, aspect="auto", origin="lower")
+        for (row, batch), (column, lr) in itertools.product(enumerate(batches), enumerate(speeds)):
+            seen, median = solved(runs[kind, batch, lr]), medians[row, column]
+            text = f"{median / 1000:,.0f}k" if np.isfinite(median) else "never"
+            axis.text(column, row, f"{text}\n{np.isfinite(seen).sum()} of {seeds}", ha="center", va="center",
+                      weight="bold" if median == medians.min() else None)
+        axis.set(title=words, xlabel="learning rate")
+        ticks(axis.xaxis, range(len(speeds)), speeds)
+        ticks(axis.yaxis, range(len(batches)), batches)
+        axis.grid(False)
+    axes[0].set_ylabel("examples in a batch")
+    return titled(figure, "At the best rate and batch of each, too, the sum is worth a factor of ten",
+                  f"mlp, 5 hidden bits out of 50: median of examples until learned, and how many of {seeds} "
+                  f"seeds learn within {budget:,}")
+
+
+def pretraining(seeds=5):
+    """How many examples of the hard question are needed, the rarer it is in the data?"""
+    hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01, 0.001), 30_000_000
+    figure, axis = plt.subplots(figsize=(8, 4.6))
+    for i, k in enumerate((7, 5)):
+        case = dict(problem=iis.ParitySum(k=k), network=iis.MLP(), examples=budget)
+        runs = run_all({(k, share): case | {"p": 1 - share} for share in hard}, seeds)
+        needed = {f"{100 * share:g} %": share * solved(runs[k, share]) for share in hard}
+        dots(axis, needed, i, 2, budget, f"k = {k}")
+    axis.set(xlabel="examples that ask the parity; the others ask the sum",
+             ylabel="parity examples until parity\nis 99 % right")
+    axis.legend(loc="lower left")
+    return titled(figure, "The rarer the hard question among easy ones, the fewer examples of it are needed",
+                  f"mlp, k hidden bits out of 50. A dot for each of {seeds} seeds, lines through medians")
 
 
 def supervision(seeds=10):
@@ -279,24 +325,24 @@ def supervision(seeds=10):
 def curriculum(seeds=10):
     """Must the easy questions be mixed in, or can they come first? Then they may be forgotten."""
     kinds = {"curriculum": "first the sum, then the parity alone", "multi-task": "mixed: 20 % ask the sum"}
-    cases = {("mlp", 5): (iis.MLP(), 600_000), ("mlp", 7): (iis.MLP(), 1_500_000),
-             ("bilinear", 5): (iis.Bilinear(), 600_000)}
-    runs = run_all({(name, k, kind): dict(problem=iis.ParitySum(k=k), network=network, supervision=kind,
-                                          examples=examples, stop_when_solved=False)
-                    for (name, k), (network, examples) in cases.items() for kind in kinds}, seeds)
-    figure, (first, *axes) = plt.subplots(1, 4, figsize=(13, 4.2), width_ratios=[1.2, 1, 1, 1])
+    cases = [(network, k) for network in (iis.MLP(), iis.Bilinear()) for k in (5, 7)]
+    budgets, case = {5: 600_000, 7: 1_500_000}, dict(stop_when_solved=False)
+    runs = run_all({(network.name, k, kind): case | dict(problem=iis.ParitySum(k=k), network=network,
+                                                         supervision=kind, examples=budgets[k])
+                    for network, k in cases for kind in kinds}, seeds)
+    figure, axes = plt.subplot_mosaic([[0, 1, 2], [0, 3, 4]], figsize=(11, 5.6), width_ratios=[1.3, 1, 1])
     for i, (kind, words) in enumerate(kinds.items()):
-        groups = {f"{name}\nk = {k}": solved(runs[name, k, kind]) for name, k in cases}
-        dots(first, groups, i, 2, joined=False)
-        for axis, (name, k) in zip(axes, cases):
-            lines(axis, runs[name, k, kind], "sum", color=shade(i, 3), marker="oD"[i], linestyle="-:"[i],
-                  label=words)
-            axis.set(title=f"{name}, k = {k}: the sum", xlabel="examples seen", ylim=(30, 103))
-            counted(axis.xaxis)
-    first.set_ylabel(LEARNED)
-    axes[0].set_ylabel(RIGHT)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return titled(figure, "First the sum, then the parity: as fast as mixed, but an mlp forgets the sum",
+        groups = {f"{network.name}\nk = {k}": solved(runs[network.name, k, kind]) for network, k in cases}
+        dots(axes[0], groups, i, 2, joined=False)
+        for number, (network, k) in enumerate(cases, 1):
+            lines(axes[number], runs[network.name, k, kind], "sum", color=shade(i, 3), marker="oD"[i],
+                  linestyle="-:"[i], label=words)
+            axes[number].set(title=f"{network.name}, k = {k}", xlabel="examples seen", ylim=(20, 103))
+            axes[number].set_ylabel("sum right (%)" if number % 2 else None)
+            counted(axes[number].xaxis)
+    axes[0].set_ylabel(LEARNED)
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return titled(figure, "First the sum, then the parity: about as fast as mixed, but the sum is forgotten",
                   f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
 
 
@@ -320,28 +366,21 @@ def interference(seeds=5):
 
 
 def scale(seeds=5):
-    """Do larger networks need fewer examples of the simple task? A map over width and p."""
-    shares, widths, budget = (0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8), (8, 32, 128, 512, 2048), 600_000
-    runs = run_all({(width, p): dict(problem=iis.ParitySum(), network=iis.MLP(width), p=p, examples=budget)
-                    for width in widths for p in shares}, seeds)
-    figure, axis = plt.subplots(figsize=(8, 5))
-    medians = np.array([np.median(solved(group)) for group in runs.values()]).reshape(len(widths), -1)
-    axis.imshow(np.ma.masked_invalid(medians), norm="log", cmap="viridis_r", alpha=0.45, aspect="auto",
-                origin="lower")
-    for (row, width), (column, p) in itertools.product(enumerate(widths), enumerate(shares)):
-        seen = solved(runs[width, p])
-        text = f"{np.isfinite(seen).sum()} of {seeds}\nlearn"
-        if np.isfinite(medians[row, column]):
-            high = f"{max(seen) / 1000:.0f}k" if np.isfinite(max(seen)) else "never"
-            text = f"{medians[row, column] / 1000:.0f}k\n{min(seen) / 1000:.0f}k\u2013{high}"
-        axis.text(column, row, text, ha="center", va="center", fontsize=7.5)
-    axis.set(xlabel="p, the share of examples that ask the sum", ylabel="width of the mlp (units)")
-    ticks(axis.xaxis, range(len(shares)), shares)
-    ticks(axis.yaxis, range(len(widths)), widths)
-    axis.grid(False)
-    return titled(figure, "The wider the network, the fewer sums it needs, and at last none",
-                  f"Parity of 5 of 50 bits: examples until learned, at most {budget:,}.\n"
-                  f"Median, and lowest to highest, of {seeds} seeds; the darker the more")
+    """Do larger networks need fewer examples of the simple task? Each at the best of six learning rates."""
+    shares, widths, budget = (0, 0.01, 0.2), (8, 32, 128, 512, 2048), 600_000
+    speeds = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
+    case = dict(problem=iis.ParitySum(), examples=budget)
+    runs = run_all({(p, width, lr): case | dict(network=iis.MLP(width), p=p, lr=lr)
+                    for p in shares for width in widths for lr in speeds}, seeds)
+    figure, axis = plt.subplots(figsize=(8, 4.8))
+    for i, p in enumerate(shares):
+        best = {width: min((solved(runs[p, width, lr]) for lr in speeds), key=np.median) for width in widths}
+        dots(axis, best, i, 3, budget, f"{100 * p:g} % ask the sum" if p else "parity alone")
+    axis.set(xlabel="width of the mlp (units)", ylabel=LEARNED)
+    axis.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
+    return titled(figure, "TITLE",
+                  f"Parity of 5 of 50 bits, each width at its best of {len(speeds)} learning rates.\n"
+                  f"A dot for each of {seeds} seeds, lines through medians")
 
 
 def hardness(seeds=5):
@@ -383,8 +422,105 @@ def hardness(seeds=5):
                   f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
 
 
+def hints(seeds=10):
+    """How much does a chain of thought in a few of the examples bring, at equal labels?"""
+    shares, budget = (0, 0.01, 0.03, 0.1, 0.3, 1), 150_000
+
+    def at_once(settings, run):  # is parity right in one pass, with nothing to read?
+        problem = settings["problem"]
+        inputs, labels = problem.sample_held_out(np.random.default_rng(0), 2_000)
+        answers = run.network.predict(problem.write(inputs, np.full(labels.shape, -1)))
+        return (answers == labels)[:, -1].mean()
+
+    runs = run_all({share: dict(problem=iis.Explicit(iis.ParitySum(), share), network=iis.MLP(), every=1280,
+                                examples=budget, stop_when_solved=False) for share in shares}, seeds, at_once)
+    in_turn, one_pass = {}, {}
+    for share, group in runs.items():
+        tick = f"{100 * share:g} %"
+        in_turn[tick] = solved(group)
+        one_pass[tick] = [min((record["examples"] for record, right in zip(run.history, run.notes)
+                               if right >= 0.99), default=np.inf) for run in group]
+    figure, axis = plt.subplots(figsize=(7.5, 4.4))
+    dots(axis, one_pass, 0, 2, budget, "answered at once, with nothing to read")
+    dots(axis, in_turn, 1, 2, budget, "answered in turn, reading the sum it wrote")
+    axis.set(xlabel="examples that give the sum to read before they ask the parity", ylabel=LEARNED)
+    axis.legend(loc="lower left")
+    return titled(figure, "A chain of thought in a tenth of the examples is nearly as good as in all of them",
+                  "5 hidden bits out of 50, mlp; each example asks both questions, in two passes.\n"
+                  f"A dot for each of {seeds} seeds, lines through medians")
+
+
+class Growing(iis.Lego):
+    """Lego that asks for the first `reach` hops only: all of them, or just one."""
+
+    one_label, reach = False, 1
+
+    def sample(self, rng, size):
+        inputs, labels = super().sample(rng, size)
+        labels[:, self.reach :] = -1
+        if self.one_label:
+            asked = rng.integers(0, self.reach, (size, 1))
+            labels[np.arange(self.k) != asked] = -1
+        return inputs, labels
+
+    sample_held_out = iis.Lego.sample
+
+
+class GrowingOne(Growing):
+    one_label = True
+
+
+def chain(seeds=10):
+    """Are the tasks of a chain better added one after the other, each once those before are learned?"""
+    def grow(settings, run):
+        problem, right = settings["problem"], run.history[-1]["accuracy"]
+        if isinstance(problem, Growing) and right[problem.tasks[problem.reach - 1]] >= 0.99:
+            problem.reach = min(problem.reach + 1, problem.k)
+
+    case, budget = dict(network=iis.Transformer(layers=4, heads=4), every=3200, p=0.8), 800_000
+    runs = run_all({"all labels\nall hops": case | dict(problem=iis.Lego(), supervision="multi-label"),
+                    "all labels\nhop after hop": case | dict(problem=Growing(), supervision="multi-label"),
+                    "one label\nall hops": case | dict(problem=iis.Lego(), examples=budget),
+                    "one label\nhop after hop": case | dict(problem=GrowingOne(), supervision="multi-label",
+                                                           examples=budget)}, seeds, grow)
+    figure, axis = plt.subplots(figsize=(7.5, 4.4))
+    dots(axis, {key: solved(group) for key, group in runs.items()}, limit=budget, joined=False)
+    axis.set_ylabel("examples until the last hop is 99 % right")
+    return titled(figure, "TITLE", "A chain of 5 variables (lego), transformer. "
+                  f"A dot for each of {seeds} seeds, bars at medians")
+
+
+def targets(seeds=10):
+    """Which other functions of the sum need its help, and does the theory say how much?"""
+    answers = {"odd: parity": (0, 1, 0, 1, 0, 1), "1 or 4": (0, 1, 0, 0, 1, 0),
+               "0 or 3": (1, 0, 0, 1, 0, 0), "2 or 3": (0, 0, 1, 1, 0, 0),
+               "0, 1 or 2\nmodulo 3": (0, 1, 2, 0, 1, 2)}
+    series = {"bilinear, 20 % ask the sum": (iis.Bilinear(), "multi-task"),
+              "mlp, 20 % ask the sum": (iis.MLP(), "multi-task"),
+              "mlp, the question alone": (iis.MLP(), "target")}
+    figure, axis = plt.subplots(figsize=(8, 4.8))
+    for i, (words, (network, kind)) in enumerate(series.items()):
+        case = dict(network=network, supervision=kind, examples=2_000_000, every=640)
+        runs = run_all({(words, name): case | dict(problem=iis.SumFunction(answers=of))
+                        for name, of in answers.items() if max(of) < 2 or network.name == "mlp"}, seeds)
+        groups = {name: solved(group) for (_, name), group in runs.items()}
+        dots(axis, groups, i, 3, label=words, joined=False)
+    for place, (name, of) in enumerate(answers.items()):
+        if max(of) < 2:
+            predicted = 64 * np.argmax(iis.recursion(answers=of)["parity"] >= 0.99)
+            print(f"{name}: predicted {predicted:,}")
+            axis.plot(place - 0.2, predicted, "x", color="black", markersize=10,
+                      label=None if place else "bilinear, as the recursion predicts")
+    axis.set(xlabel="the question: is the sum of the hidden bits ... ?", ylabel="examples until 99 % right")
+    axis.legend()
+    return titled(figure, "An mlp finds these functions of the sum alone, and only parity takes it longer",
+                  f"5 hidden bits out of 50. A dot for each of {seeds} seeds, bars at medians")
+
+
 # --------------------------------------------------------------------------------------------------
 # Theory
+
+
 
 
 def theory(seeds=10):
@@ -915,8 +1051,8 @@ def speed(rounds=5):
 # --------------------------------------------------------------------------------------------------
 
 FIGURES = {figure.__name__: figure for figure in (
-    mixture, why, separation, supervision, curriculum, interference, scale, hardness, theory, noise, start,
-    digits, lego, code, speed, film)}
+    why, separation, rates, mixture, pretraining, supervision, curriculum, hints, chain, targets,
+    interference, scale, hardness, theory, noise, start, digits, lego, code, speed, film)}
 
 
 def arguments():

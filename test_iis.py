@@ -506,6 +506,17 @@ def test_digits_show_their_labels_and_keep_pictures_back():
     assert run.history[-1]["accuracy"]["parity"] > 0.8
 
 
+def test_the_target_can_be_any_function_of_the_sum():
+    problem = iis.SumFunction(12, 5, seed=3, answers=(0, 1, 2, 0, 1, 2))
+    inputs, labels = problem.sample(np.random.default_rng(0), 500)
+    assert problem.tasks == ("sum", "function") and problem.classes == (6, 3)
+    sums = inputs[:, problem.support].sum(axis=1)
+    assert (labels[:, 0] == sums).all() and (labels[:, 1] == sums % 3).all()
+    assert eval(repr(problem), vars(iis).copy()) == problem
+    for network in (iis.Bilinear(), iis.MLP()):
+        check_learned(iis.SumFunction(20, 3, answers=(1, 0, 0, 1)), network, "multi-task")
+
+
 @pytest.mark.parametrize("k, others", [(1, 0), (2, 0), (2, 3), (5, 3), (6, 1), (4, 8), (26, 0), (20, 6)])
 def test_a_lego_sentence_tells_the_labels_to_who_reads_it(k, others):
     problem = iis.Lego(k, others)
@@ -607,9 +618,18 @@ def test_an_explicit_network_is_taught_with_true_answers_and_reads_its_own():
     assert np.isclose(network.loss_and_gradients(rows, asked)[0], expected / 120, rtol=1e-12)
 
 
+def test_a_share_of_the_examples_is_read_in_turn_and_all_carry_the_same_labels():
+    plain = iis.ParitySum(12, 3)
+    rows, asked = iis.Explicit(plain, 0.25).sample(np.random.default_rng(0), 4_000)
+    everywhere, labels = iis.Explicit(plain).sample(np.random.default_rng(0), 4_000)
+    reads = rows[1::2, 12:].any(axis=1)
+    assert (asked == labels).all() and abs(reads.mean() - 0.25) < 0.04  # five standard deviations
+    assert (rows[1::2][reads] == everywhere[1::2][reads]).all() and (rows[0::2] == everywhere[0::2]).all()
+
+
 def test_explicit_twice_is_explicit_and_supervision_can_say_it_too():
     problem = iis.ParitySum(20, 3)
-    assert iis.Explicit(iis.Explicit(problem)) == iis.Explicit(problem)
+    assert iis.Explicit(iis.Explicit(problem, 0.5)) == iis.Explicit(problem, 0.5)
     told = iis.train(problem, iis.MLP(), supervision="explicit", examples=20_000)
     assert history(iis.train(iis.Explicit(problem), iis.MLP(), examples=20_000)) == history(told)
 
@@ -746,7 +766,8 @@ train(ParitySum(), NumpyMLP(), every=0)           every must be a whole number f
 train(ParitySum(), NumpyMLP(), lr=-1)             lr must be a number from 0 to .*, not -1
 train(Code(2), Transformer(), lr=float("inf"))    lr must be a number from 0 to .*, not inf
 train(Lego(3), MLP())                             network mlp needs a problem of bits
-train(Lego(3), Bilinear())                        network bilinear knows the tasks sum and parity
+train(SumFunction(answers=[0] * 5), Bilinear())   answers must be 6, one for each sum, not 5
+train(Lego(3), Bilinear())                        network bilinear knows two tasks, the sum and
 recursion(supervision="explicit")                 supervision must be one of .*, not 'explicit'
 list(sweep([], jobs=0))                           jobs must be a whole number from 1 to 1000, not 0
 """
@@ -763,18 +784,20 @@ def test_what_is_out_of_range_or_does_not_fit_is_refused(line):
 
 DESCENTS = [(12, 5, "multi-task", 0.2, 0), (7, 1, "multi-task", 0.5, 0), (10, 8, "multi-task", 0.1, 0)]
 DESCENTS += [(9, 4, "multi-label", 0.2, 0.1), (9, 4, "target", 0.2, 0.1), (9, 4, "multi-task", 0.3, 0.1)]
+DESCENTS = [(*case, None) for case in DESCENTS] + [(9, 4, "multi-task", 0.3, 0.1, (0, 1, 1, 0, 0))]
 
 
-@pytest.mark.parametrize("n, k, supervision, p, start", DESCENTS)
-def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, start):
-    problem, network = iis.ParitySum(n, k), iis.Bilinear()
+@pytest.mark.parametrize("n, k, supervision, p, start, answers", DESCENTS)
+def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, start, answers):
+    problem = iis.SumFunction(n, k, answers=answers) if answers else iis.ParitySum(n, k)
+    network = iis.Bilinear()
     network.init(problem, np.random.default_rng(0), np.float64)
     network.params["v"][:] = start
     W, v, c = network.params.values()
     inputs, labels = every_input(n), problem.label(every_input(n))
     lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
     weights = {"target": (0, 1), "multi-task": (p, 1 - p), "multi-label": (1, 1)}[supervision]
-    curves = iis.recursion(999, k, p, None, supervision, steps=50, lr=lr, v=start)  # n does not matter
+    curves = iis.recursion(999, k, p, None, supervision, 50, lr, start, answers)  # n does not matter
     assert not curves["M"].any()
     for step in range(51):
         expected = np.zeros((k, n + 1))
@@ -1127,7 +1150,7 @@ BAD_OPTIONS = """
 --problem lego --layers 0              layers must be a whole number from 1 to 1000, not 0
 --problem code --modulus 1             modulus must be a whole number from 2 to 100, not 1
 --problem code --network mlp           network mlp needs a problem of bits
---network bilinear --distractors 1     network bilinear knows the tasks sum and parity
+--network bilinear --distractors 1     network bilinear knows two tasks, the sum and
 --network mlp --n 1e5 --width 1e6      not enough memory for such sizes
 --problem lego --n 20                  --n is of no use for problem lego
 --others 2                             --others is of no use for problem parity
