@@ -1187,6 +1187,12 @@ class Transformer(Network):
             adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
         return total
 
+    def attention(self, inputs):
+        """Return how much positions look at others, averaged over heads: (layers, size, length, length)."""
+        tokens, places = self.tokens(fitting_inputs(self, inputs))
+        _, (_, kept, *_) = self.forward(tokens, places)
+        return np.stack([state[4].mean(axis=0).transpose(2, 0, 1) for state in kept])
+
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
         tokens, places = self.tokens(fitting_inputs(self, inputs))
