@@ -652,7 +652,7 @@ def transformer(seeds=5):
     def looked_at(settings, run):  # by the two questions, in the first layer: (2, n + 2)
         return run.network.attention(inputs)[0].mean(axis=0)[problem.n :]
 
-    kinds = {"multi-label": "both labels", "multi-task": "one label: 20 % ask the sum", "target": "parity alone"}
+    kinds = {"multi-label": "both labels", "multi-task": "20 % ask the sum", "target": "parity alone"}
     runs = run_all({kind: dict(problem=problem, network=network, supervision=kind, examples=budget)
                     for kind in kinds}, seeds)
     one = run_all({"watched": dict(problem=problem, network=network, every=640)}, 1, looked_at)["watched"]
@@ -678,7 +678,7 @@ def transformer(seeds=5):
         counted(axes[task].yaxis)
     axes["sum"].set_ylabel("examples seen")
     figure.colorbar(image, ax=axes["parity"], label="attention (%)", extend="max")
-    return titled(figure, "In a transformer, too, first the sum's question finds the hidden bits, then the parity's",
+    return titled(figure, "In a transformer, too, the sum's question finds the hidden bits, and then the parity's",
                   f"Parity of 5 of 20 bits, 2 layers. Above, a line for each of {seeds} seeds; "
                   "below, one run with 20 % sums, attention in its first layer")
 
