@@ -14,18 +14,18 @@ A reconstruction of the paper "Implicit Intermediate Supervision for Learning Co
 abstract and its public reviews. The licence, 0BSD, stands at the end.
 """
 
-import functools
-import math
-import numbers
 import os
 import signal as signals  # signal is a function of part 5
-import time
-from dataclasses import dataclass, field
 
 if __name__ == "__main__":  # part 6 has many runs at a time: one thread each is enough
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if callable(signals.getsignal(signals.SIGINT)):  # else it is ignored. There is nothing to keep yet:
         signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # leave at once, in silence
+import functools
+import math
+import numbers
+import time
+from dataclasses import dataclass, field
 import numpy as np
 
 # --------------------------------------------------------------------------------------------------
@@ -656,9 +656,8 @@ class Bilinear(Network):
             raise ValueError("network bilinear knows the tasks sum and parity only")
         n, k = problem.sample(rng, 1)[0].shape[1], problem.classes[0] - 1
         self.n, self.classes = n, problem.classes
-        W = np.zeros((k, n + 1), order="F")  # all weights of a bit side by side, as affine takes them
+        W, v = np.zeros((k, n + 1), order="F"), np.zeros(k)  # in W a bit's weights side by side, for affine
         W[:, n] = k / 2 - np.arange(k)
-        v = np.zeros(k)
         if self.spread:
             W += self.spread * rng.standard_normal(W.shape)
             v += self.spread * rng.standard_normal(k)
@@ -1387,9 +1386,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
             else:
                 futures[pool.submit(run_one, equal[0], *started)] = call
         for future in as_completed(list(futures)):
-            if future.exception() and not executor:
-                raise future.exception()
-            call, run = futures[future], future.exception() or future.result()
+            call, run = futures[future], (executor and future.exception()) or future.result()
             keep(call, run)
             del futures[future]  # and with it the network
             yield from ((settings, run) for settings in same[call])
@@ -1412,13 +1409,9 @@ PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
 FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
 SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-TUNED = {  # where a transformer learns and nothing else is said
-    "parity": {"n": 20, "layers": 2},
-    "lego": {"layers": 4, "heads": 4},
-    "code": {"layers": 6},
-}
+# where a transformer learns and nothing else is said
+TUNED = {"parity": {"n": 20, "layers": 2}, "lego": {"layers": 4, "heads": 4}, "code": {"layers": 6}}
 WHY = """
-
 Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
 hidden bits, and that was the hard part: python plots.py why"""
 
@@ -1447,8 +1440,7 @@ def parse(argv):
     option("problem", "NAME", "parity, digits, lego or code (parity)", type=str, choices=PROBLEMS)
     networks = "numpy, bilinear, mlp, transformer or all (the fast ones that fit the problem)"
     option("network", "NAME", networks, type=str, choices=[*NETWORKS, "all"])
-    labels = "what the data asks: target, multi-task, multi-label, explicit or curriculum"
-    labels = f"{labels} (multi-task; lego and code: multi-label)"
+    labels = f"what the data asks: {', '.join(SUPERVISIONS)} (multi-task; lego and code: multi-label)"
     option("supervision", "NAME", labels, type=str, choices=SUPERVISIONS)
     option("p", "SHARE", "multi-task: share of the examples that ask a helper question (0.2)")
     option("examples", "COUNT", "give up after so many (1000000); the control sees as many as its run did")
@@ -1464,8 +1456,7 @@ def parse(argv):
     option("width", "UNITS", "hidden units of an mlp (128), width of the transformer (32)")
     option("layers", "COUNT", "layers of the transformer (parity 2, lego 4, code 6)")
     option("heads", "COUNT", "attention heads of each layer (2, lego 4)")
-    text = "transformer: attention to earlier positions only"
-    group.add_argument("--causal", action="store_true", default=None, help=text)
+    group.add_argument("--causal", action="store_true", default=None, help="transformer: no looking ahead")
     option("batch", "SIZE", "examples per training step (64)")
     option("lr", "RATE", "learning rate (0.002; bilinear 0.02, less for long inputs)")
     group = parser.add_argument_group("running")
@@ -1598,7 +1589,8 @@ def show(problem, inputs, said):
     print(flush=True)
 
 
-def command(options, found):
+@np.errstate(over="ignore", invalid="ignore")  # of answers with weights as good as diverged
+def command(options, found, interrupt):
     """Train with the chosen supervision, then the control on as many examples; note what comes in found.
 
     Returns what went wrong, a line for each run that failed.
@@ -1611,6 +1603,7 @@ def command(options, found):
             failed = run_one(settings | {"examples": 1})  # compiles, and finds what is out of range
             if isinstance(failed, Exception) and not isinstance(failed, Diverged):
                 raise failed
+    signals.signal(signals.SIGINT, interrupt)  # not before: in Numba's callbacks an exception is lost
     held_out = getattr(problem, "sample_held_out", problem.sample)
     inputs, labels = held_out(np.random.default_rng(seed), max(1, count))
     if not options["json"]:
@@ -1671,8 +1664,7 @@ def main(argv=None):
 
     try:
         try:
-            signals.signal(signals.SIGINT, interrupt if callable(leave) else leave)
-            complaints = command(options, found)
+            complaints = command(options, found, interrupt if callable(leave) else leave)
             status = 1 if complaints else 0
         except KeyboardInterrupt:
             status, complaints = 130, ["interrupted: runs under way count as they stood"]
@@ -1683,7 +1675,7 @@ def main(argv=None):
         signals.signal(signals.SIGINT, leave)
         progress("")
         if found and (status == 130 or not options["json"]):
-            why = WHY if options["problem"] in (None, "parity") and not options["json"] else ""
+            why = "\n" + WHY if options["problem"] in (None, "parity") and not options["json"] else ""
             print(table(found.values()) + why, file=sys.stderr if options["json"] else sys.stdout, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
