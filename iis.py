@@ -14,14 +14,18 @@ A reconstruction of the paper "Implicit Intermediate Supervision for Learning Co
 abstract and its public reviews. The licence, 0BSD, stands at the end.
 """
 
-import math
-import numbers
 import os
-import time
-from dataclasses import dataclass, field
+import signal as signals  # signal is a function of part 5
 
 if __name__ == "__main__":  # part 6 has many runs at a time: one thread each is enough
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if callable(signals.getsignal(signals.SIGINT)):  # else it is ignored. There is nothing to keep yet:
+        signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # leave at once, in silence
+import functools
+import math
+import numbers
+import time
+from dataclasses import dataclass, field
 import numpy as np
 
 # --------------------------------------------------------------------------------------------------
@@ -39,10 +43,8 @@ class ParitySum:
     """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
 
     Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and Shammah 2017).
-    The sum of the same bits is a linear function, and parity a function of the sum. Raises ValueError
-    unless 1 <= n <= 100,000, k >= 1 and k (1 + distractors) <= n.
+    The sum is linear, and parity a function of it. Needs k >= 1 and k (1 + distractors) <= n <= 100,000.
     """
-
     n: int = 50
     k: int = 5
     seed: int = 0  # draws the support, the hidden positions
@@ -91,7 +93,7 @@ def supervise(labels, rng, supervision, p=0.2):
     Raises ValueError for another supervision, p outside [0, 1], and labels that are no integers.
     """
     p, labels = number("p", p, 0, 1), np.asarray(labels)
-    if supervision not in SUPERVISIONS:
+    if not isinstance(supervision, str) or supervision not in SUPERVISIONS:
         raise ValueError(f"supervision must be one of {', '.join(SUPERVISIONS)}, not {supervision!r}")
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
         raise ValueError("labels must be integers of shape (size, tasks)")
@@ -108,18 +110,20 @@ def supervise(labels, rng, supervision, p=0.2):
 #   init(problem, rng, dtype)           which draws self.params, a dict of named arrays
 #   loss_and_gradients(inputs, labels)  the loss, a mean over examples, and its gradients by params' names
 #   predict(inputs)                     the answers to all tasks, integers (size, tasks)
-
-
 class Network:
     """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
-    params = None  # until init
+
+    @functools.cached_property  # what is asked for until init sets params
+    def params(self):
+        raise ValueError(f"{self!r} has no weights: its init, which sets params, must be called first")
+
     optimised = None  # the params that mean and square, Adam's memory, belong to
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         total = 0.0
-        for start in range(0, len(inputs), batch):
+        for start in range(0, max(1, len(inputs)), batch):
             x, y = inputs[start : start + batch], labels[start : start + batch]
             loss, gradients = self.loss_and_gradients(x, y)
             self.adam(gradients, lr)
@@ -146,6 +150,7 @@ def cross_entropy(logits, labels, classes):
     softmax(z) = exp(z) / sum(exp(z)) makes shares of a task's scores z; a carried label costs -log of its
     share. The loss is the mean over examples; d cost / dz = softmax(z) - (1 for the label, else 0).
     """
+    labels = checked("labels", labels, (max(1, len(logits)), len(classes)), -1, classes)  # of none, no mean
     loss, dlogits, start = 0.0, np.zeros_like(logits), 0
     for task, count in enumerate(classes):
         rows = np.flatnonzero(labels[:, task] >= 0)  # the examples that carry this label
@@ -177,26 +182,23 @@ class NumpyMLP(Network):
         inputs, _ = problem.sample(rng, 1)  # one example tells how many bits there are
         if inputs.ndim != 2 or np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"network {self.name} needs a problem of bits, and dtype float32 or float64")
-        n, width, outputs = inputs.shape[1], self.width, sum(problem.classes)
-        W = rng.uniform(-1, 1, (n, width)) / np.sqrt(n)
-        V = rng.uniform(-1, 1, (outputs, width)) / np.sqrt(width)
-        params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(outputs)}
+        self.n, self.classes, width = inputs.shape[1], problem.classes, self.width
+        W = rng.uniform(-1, 1, (self.n, width)) / np.sqrt(self.n)
+        V = rng.uniform(-1, 1, (sum(self.classes), width)) / np.sqrt(width)
+        params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(len(V))}
         self.params = {name: param.astype(dtype) for name, param in params.items()}
-        self.n, self.classes = n, problem.classes
 
     def forward(self, inputs):
         """Return the signs, the hidden layer and the logits."""
         W, b, V, c = self.params.values()
-        inputs = checked("inputs", inputs, (len(inputs), len(W)), 0, 2)
+        inputs = checked("inputs", inputs, (*np.shape(inputs)[:1], len(W)), 0, 2)
         x = 2 * inputs.astype(W.dtype) - 1  # bits 0 and 1 -> signs -1 and +1
         hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
-        logits = hidden @ V.T + c  # (size, width) -> (size, outputs)
-        return x, hidden, logits
+        return x, hidden, hidden @ V.T + c  # (size, width) -> (size, outputs)
 
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
         x, hidden, logits = self.forward(inputs)
-        labels = checked("labels", labels, (len(x), len(self.classes)), -1, self.classes)
         loss, dlogits = cross_entropy(logits, labels, self.classes)
         dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (outputs, size) (size, width) -> (outputs, width)
         dhidden = dlogits @ self.params["V"]  # (size, outputs) -> (size, width)
@@ -206,8 +208,7 @@ class NumpyMLP(Network):
 
     def predict(self, inputs):
         """Answer every task: (size, n) -> int64 (size, tasks)."""
-        _, _, logits = self.forward(inputs)
-        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # one for each task
+        heads = np.split(self.forward(inputs)[2], np.cumsum(self.classes)[:-1], axis=1)  # one for each task
         return np.stack([head.argmax(axis=1) for head in heads], axis=1)
 
 
@@ -219,8 +220,7 @@ def answers(problem, network, inputs):
 def number(name, value, low, high=10**12, whole=False):
     """Return value as a float, or an int if `whole`. Raises ValueError unless low <= value <= high."""
     if not (isinstance(value, numbers.Real) and low <= value <= high and not (whole and value % 1)):
-        kind = "a whole number" if whole else "a number"
-        raise ValueError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+        raise ValueError(f"{name} must be a {'whole ' * whole}number from {low} to {high}, not {value!r}")
     return int(value) if whole else float(value)
 
 
@@ -249,7 +249,7 @@ class Run:
     def evaluate(self, problem, inputs, labels, loss, last):
         """Measure accuracy on 2,000 held-out examples; on all if those look solved, or in the end."""
         if not all(np.isfinite(values).all() for values in (loss, *self.network.params.values())):
-            raise Diverged(f"the loss is not finite after {self.examples:,} examples: try a smaller lr")
+            raise Diverged(f"the loss is not finite (examples seen: {self.examples:,}): try a smaller lr")
         right = answers(problem, self.network, inputs[:2_000]) == labels[:2_000]
         if last or (right[:, -1].mean() >= 0.98 and not self.solved_at):
             right = answers(problem, self.network, inputs) == labels
@@ -309,7 +309,7 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
 import argparse
 import contextlib
 import copy
-import functools
+import ctypes
 import inspect
 import json
 import sqlite3
@@ -321,6 +321,28 @@ import numba
 import numba.core.event
 
 
+@functools.cache  # the same words once
+def say(words):
+    print(words, file=sys.stderr, flush=True)
+
+
+class Cache(numba.core.caching.FunctionCache):
+    """Machine code on disk. What cannot be read or kept there is compiled again, which costs time alone."""
+
+    def load_overload(self, *call):
+        try:
+            return super().load_overload(*call)
+        except Exception:  # a file cut short can raise anything
+            with contextlib.suppress(OSError):
+                self.flush()  # empties the index, for save_overload to begin anew
+
+    def save_overload(self, *code):
+        try:
+            super().save_overload(*code)
+        except OSError as error:
+            say(f"iis.py: compiled code cannot be kept in {self.cache_path}: {error.strerror}")
+
+
 def kernel(function, **options):
     """Have Numba compile the function when it is first called, and keep the machine code on disk."""
     options |= {
@@ -328,10 +350,12 @@ def kernel(function, **options):
         "error_model": "numpy",  # x / 0 is inf and no exception: else no division is vectorised
         "fastmath": {"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
     }
+    compiled = numba.njit(**options)(function)
     try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it
-        return numba.njit(**options)(function)
+        compiled._cache = Cache(function)
+    except RuntimeError:
+        say("iis.py: compiled code cannot be kept: no folder for it can be written to")
+    return compiled
 
 
 part = functools.partial(kernel, inline="always")  # compiled into the kernel that calls it: takes less time
@@ -368,16 +392,14 @@ class Params(dict):
 def fitting(network, inputs, labels):
     """Return both as kernels take them. Raises ValueError for what does not fit, and before init."""
     inputs = fitting_inputs(network, inputs)
-    labels = checked("labels", labels, (len(inputs), len(network.classes)), -1, network.classes)
+    labels = checked("labels", labels, (max(1, len(inputs)), len(network.classes)), -1, network.classes)
     return inputs, np.ascontiguousarray(labels, np.int64)
 
 
 def fitting_inputs(network, inputs):
     """Return bits (size, n), or a sequence (size, length, fields)."""
-    if network.params is None:
-        raise ValueError(f"{network!r} has no weights yet: call its init first")
     shape = np.shape(inputs)
-    if network.n:
+    if network.params and network.n:  # without params this raises ValueError
         return np.ascontiguousarray(checked("inputs", inputs, (*shape[:1], network.n), 0, 2), np.uint8)
     return checked("inputs", inputs, (*shape[:2], len(network.fields)), 0, network.fields)
 
@@ -513,7 +535,6 @@ def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, d
 @dataclass
 class MLP(NumpyMLP):
     """NumpyMLP with a compiled descent: a step takes a seventh of the time at batch 64, a quarter at 256."""
-
     name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
@@ -614,7 +635,6 @@ class Bilinear(Network):
     params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent. `spread` is the
     standard deviation of normal noise added to the start, which the paper's reviewers found strong.
     """
-
     spread: float = 0.0
     name = "bilinear"
 
@@ -636,13 +656,12 @@ class Bilinear(Network):
             raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
         n, k = problem.sample(rng, 1)[0].shape[1], problem.classes[0] - 1
         self.n, self.classes = n, problem.classes
-        W = np.zeros((k, n + 1), dtype, order="F")  # all weights of a bit side by side, as affine takes them
+        W, v = np.zeros((k, n + 1), order="F"), np.zeros(k)  # in W a bit's weights side by side, for affine
         W[:, n] = k / 2 - np.arange(k)
-        v = np.zeros(k, dtype)
         if self.spread:
             W += self.spread * rng.standard_normal(W.shape)
             v += self.spread * rng.standard_normal(k)
-        self.params = Params({"W": W, "v": v, "c": np.zeros(1, dtype)})
+        self.params = Params({"W": W.astype(dtype), "v": v.astype(dtype), "c": np.zeros(1, dtype)})
 
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of what bilinear_head says labels cost, and its gradients."""
@@ -714,7 +733,6 @@ class Digits:
 
     Raises ValueError where scikit-learn is missing, and unless n >= k >= 1.
     """
-
     n: int = 16
     k: int = 5
     seed: int = 0
@@ -769,7 +787,6 @@ class Lego:
     minus), and what it is assigned, k + others standing for the constant.
     Raises ValueError unless k >= 1, or 2 if there are others, and k + others <= 26.
     """
-
     k: int = 5
     others: int = 3
     name = "lego"
@@ -824,7 +841,6 @@ class Code:
     operator, and the two operands, k + i standing for the constant i. Raises ValueError unless
     1 <= k <= 26 and 2 <= modulus <= 100.
     """
-
     k: int = 4
     modulus: int = 5
     name = "code"
@@ -879,7 +895,6 @@ class Explicit:
     What is not answered yet leaves its bits or its field 0. To a network it is a problem like any other.
     `share` of the training examples are read so; the others' passes must answer with nothing to read.
     """
-
     problem: object
     share: float = 1.0
     name = "explicit"
@@ -1058,7 +1073,6 @@ class Transformer(Network):
     for the others; gains at 1, biases at 0.
     Raises ValueError unless all sizes are at least 1 and width is a multiple of heads.
     """
-
     width: int = 32
     layers: int = 3
     heads: int = 2
@@ -1073,7 +1087,9 @@ class Transformer(Network):
             raise ValueError(f"width must be a multiple of heads = {self.heads}, not {self.width}")
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw the starting weights. Raises ValueError for more than 500 bits."""
+        """Draw the start; NumPy's OpenBLAS has one thread from then on. ValueError for more than 500 bits."""
+        with contextlib.suppress(AttributeError):  # not its own; of such small products more are no help
+            ctypes.CDLL(np.linalg._umath_linalg.__file__).scipy_openblas_set_num_threads64_(1)
         inputs, _ = problem.sample(rng, 1)
         self.problem, self.classes = problem, problem.classes
         self.n = inputs.shape[1] if inputs.ndim == 2 else 0
@@ -1223,17 +1239,17 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     shares answered right, sum and parity (or what stands for it).
     Raises ValueError for a supervision other than target, multi-task and multi-label.
     """
+    n, k, p = number("n", n, 1, whole=True), number("k", k, 1, 100, whole=True), number("p", p, 0, 1)
     kinds = {  # of examples: (their share, do they carry the sum, do they carry the parity)
         "target": [(1, 0, 1)],
         "multi-task": [(p, 1, 0), (1 - p, 0, 1)],
         "multi-label": [(1, 1, 1)],
     }
-    if supervision not in kinds:
+    if not isinstance(supervision, str) or supervision not in kinds:
         raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
-    n, k = number("n", n, 1, whole=True), number("k", k, 1, 100, whole=True)
     batch = math.inf if batch is None else number("batch", batch, 1, whole=True)
     rate, ratio = Bilinear.rates(n, k, batch)
-    lr = rate if lr is None else lr
+    lr, v = number("lr", rate if lr is None else lr, 0, 1e38), number("v", v, -1e9, 1e9)
     half = np.random.default_rng(0).standard_normal((k, 128))
     half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # now its covariance is exactly 1
     normal = np.hstack([half, -half])  # (k, 256), and its mean 0
@@ -1241,9 +1257,9 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are such a case
     ones = 2 * s - k  # sum of the hidden ±1
     target = 2 * (s % 2 if answers is None else np.array(answers)[s]) - 1  # as ±1
-    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.full(k, float(v)), 0.0, np.zeros((k, k))
+    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.full(k, v), 0.0, np.zeros((k, k))
     curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
-    for _ in range(steps + 1):
+    for _ in range(1 + number("steps", steps, 0, whole=True)):
         # forward, as in Bilinear
         values, Q = np.linalg.eigh(M)
         root = Q * np.sqrt(np.maximum(values, 0)) @ Q.T  # root @ root = M
@@ -1305,10 +1321,7 @@ def arguments_of(settings):
     """Return all arguments of train(**settings) that decide what comes of it. Raises TypeError."""
     call = inspect.signature(train).bind(**settings)
     call.apply_defaults()
-    arguments = dict(call.arguments)
-    for name, value in arguments.items():
-        if isinstance(value, np.generic):
-            arguments[name] = value.item()
+    arguments = {name: x.item() if isinstance(x, np.generic) else x for name, x in call.arguments.items()}
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
     del arguments["report"]
     if arguments["supervision"] == "target":
@@ -1323,8 +1336,9 @@ def as_record(settings, run):
     arguments, record = arguments_of(settings), {"event": "run"}
     for kind in ("problem", "network"):
         owner = arguments.pop(kind)
-        record |= {name: getattr(owner, name) for name in getattr(owner, "__dataclass_fields__", ())}
         record[kind] = getattr(owner, "name", type(owner).__name__)
+        for name in getattr(owner, "__dataclass_fields__", ()):  # a problem has a seed of its own
+            record[f"{kind}_{name}" if name in record | arguments else name] = getattr(owner, name)
     record |= {"p": None} | arguments | {"budget": arguments["examples"], "solved": run.solved_at is not None}
     record |= {"solved_at": run.solved_at, "examples": run.examples, "seconds": run.seconds}
     return record | {"accuracy": run.history[-1]["accuracy"], "history": run.history}
@@ -1350,15 +1364,15 @@ def run_one(settings, stopping=None):
 
     def report(run):
         if stopping and stopping.is_set():
-            raise InterruptedError
+            raise KeyboardInterrupt
         if settings.get("report"):
             settings["report"](run)
 
     try:
         return train(**settings | {"network": copy.deepcopy(settings["network"]), "report": report})
-    except OSError:  # of report: interrupted, or nobody reads what it prints any more
-        raise
     except Exception as error:
+        if getattr(error, "errno", None) and not error.filename:  # of report: nobody reads what it prints
+            raise
         return error
 
 
@@ -1380,25 +1394,28 @@ def sweep(runs, executor=None, store=None, jobs=None):
     stopping, same, futures = threading.Event(), {}, {}
     pool, started = (executor, ()) if executor else (ThreadPoolExecutor(jobs), (stopping,))
 
+    def ask(*query):
+        try:
+            return database.execute(*query)
+        except sqlite3.Error as error:
+            raise OSError(f"cannot use the store {store}: {error}") from None
+
     def keep(call, run):
         if store is not None and isinstance(run, Run):
             record = json.dumps(as_record(same[call][0], run), default=repr)
-            try:
-                database.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
-            except sqlite3.Error as error:
-                raise OSError(f"cannot write {store}: {error}") from None
+            ask("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
 
     try:
         for settings in runs:
             try:
                 arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
-                if store is not None and " at 0x" in arguments:
-                    raise ValueError(f"a store needs a repr that tells all, as dataclasses have: {arguments}")
+                if "..." in arguments or (store is not None and " at 0x" in arguments):
+                    raise ValueError(f"a sweep needs a repr that tells all, as dataclasses have: {arguments}")
                 same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
-            except (TypeError, ValueError) as error:
+            except Exception as error:
                 yield settings, error
         for call, equal in same.items():
-            found = database.execute("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
+            found = ask("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
             if found:
                 record = json.loads(found[0])
                 run = Run(**{name: record[name] for name in ("solved_at", "examples", "seconds", "history")})
@@ -1406,9 +1423,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
             else:
                 futures[pool.submit(run_one, equal[0], *started)] = call
         for future in as_completed(list(futures)):
-            if future.exception() and not executor:
-                raise future.exception()
-            call, run = futures[future], future.exception() or future.result()
+            call, run = futures[future], (executor and future.exception()) or future.result()
             keep(call, run)
             del futures[future]  # and with it the network
             yield from ((settings, run) for settings in same[call])
@@ -1431,11 +1446,8 @@ PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
 FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
 SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-TUNED = {  # where a transformer learns and nothing else is said
-    "parity": {"n": 20, "layers": 2},
-    "lego": {"layers": 4, "heads": 4},
-    "code": {"layers": 6},
-}
+# where a transformer learns and nothing else is said
+TUNED = {"parity": {"n": 20, "layers": 2}, "lego": {"layers": 4, "heads": 4}, "code": {"layers": 6}}
 WHY = """
 Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
 hidden bits, and that was the hard part: python plots.py why"""
@@ -1465,8 +1477,7 @@ def parse(argv):
     option("problem", "NAME", "parity, digits, lego or code (parity)", type=str, choices=PROBLEMS)
     networks = "numpy, bilinear, mlp, transformer or all (the fast ones that fit the problem)"
     option("network", "NAME", networks, type=str, choices=[*NETWORKS, "all"])
-    labels = "what the data asks: target, multi-task, multi-label, explicit or curriculum"
-    labels = f"{labels} (multi-task; lego and code: multi-label)"
+    labels = f"what the data asks: {', '.join(SUPERVISIONS)} (multi-task; lego and code: multi-label)"
     option("supervision", "NAME", labels, type=str, choices=SUPERVISIONS)
     option("p", "SHARE", "multi-task: share of the examples that ask a helper question (0.2)")
     option("examples", "COUNT", "give up after so many (1000000); the control sees as many as its run did")
@@ -1482,14 +1493,14 @@ def parse(argv):
     option("width", "UNITS", "hidden units of an mlp (128), width of the transformer (32)")
     option("layers", "COUNT", "layers of the transformer (parity 2, lego 4, code 6)")
     option("heads", "COUNT", "attention heads of each layer (2, lego 4)")
-    text = "transformer: attention to earlier positions only"
-    group.add_argument("--causal", action="store_true", default=None, help=text)
+    group.add_argument("--causal", action="store_true", default=None, help="transformer: no looking ahead")
     option("batch", "SIZE", "examples per training step (64)")
     option("lr", "RATE", "learning rate (0.002; bilinear 0.02, less for long inputs)")
     group = parser.add_argument_group("running")
-    option("show", "COUNT", "print so many examples and what was answered (0)")
     option("jobs", "COUNT", "so many runs at a time (one for each core)")
     option("store", "FILE", "keep finished runs there; do those missing", type=str)
+    group = group.add_mutually_exclusive_group()
+    option("show", "COUNT", "print so many examples and what was answered (0)")
     group.add_argument("--json", action="store_true", help="print JSON objects only, one a line")
     return vars(parser.parse_args(argv))
 
@@ -1586,14 +1597,10 @@ def table(found):
 
 
 class Compiling(numba.core.event.Listener):
-    """Says, once, that Numba compiles; what it finds compiled on disk does not count."""
-
-    said = False
+    """Says that Numba compiles; what it finds compiled on disk does not count."""
 
     def on_start(self, event):
-        if not self.said:
-            print("Preparing: the first time this compiles for some seconds ...", file=sys.stderr, flush=True)
-        self.said = True
+        say("Preparing: the first time this compiles for some seconds ...")
 
     def on_end(self, event):
         pass
@@ -1619,7 +1626,8 @@ def show(problem, inputs, said):
     print(flush=True)
 
 
-def command(options, found):
+@np.errstate(over="ignore", invalid="ignore")  # of answers with weights as good as diverged
+def command(options, found, interrupt):
     """Train with the chosen supervision, then the control on as many examples; note what comes in found.
 
     Returns what went wrong, a line for each run that failed.
@@ -1632,6 +1640,7 @@ def command(options, found):
             failed = run_one(settings | {"examples": 1})  # compiles, and finds what is out of range
             if isinstance(failed, Exception) and not isinstance(failed, Diverged):
                 raise failed
+    signals.signal(signals.SIGINT, interrupt)  # not before: in Numba's callbacks an exception is lost
     held_out = getattr(problem, "sample_held_out", problem.sample)
     inputs, labels = held_out(np.random.default_rng(seed), max(1, count))
     if not options["json"]:
@@ -1683,29 +1692,34 @@ def command(options, found):
 
 def main(argv=None):
     """Run the command line; return the exit status."""
-    options, found, complaints = parse(argv), {}, []
+    options, found, complaints, leave = parse(argv), {}, [], signals.getsignal(signals.SIGINT)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # it may be closed
+
+    def interrupt(*_):  # the first time; the second time leave at once
+        signals.signal(signals.SIGINT, leave)
+        raise KeyboardInterrupt
+
     try:
         try:
-            complaints = command(options, found)
+            complaints = command(options, found, interrupt if callable(leave) else leave)
             status = 1 if complaints else 0
         except KeyboardInterrupt:
             status, complaints = 130, ["interrupted: runs under way count as they stood"]
-        except BrokenPipeError:
-            raise
-        except (ValueError, OSError) as error:
-            status, complaints = 2, [error]
-        except MemoryError:
-            status, complaints = 2, ["not enough memory for such sizes"]
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError: no more threads
+            if getattr(error, "errno", None) and not error.filename:
+                raise  # of print
+            status, complaints = 2, [str(error) or "not enough memory"]
+        signals.signal(signals.SIGINT, leave)
         progress("")
         if found and (status == 130 or not options["json"]):
-            print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
-            if options["problem"] in (None, "parity") and not options["json"]:
-                print(WHY, flush=True)
-        for complaint in complaints:
-            print(f"iis.py: {complaint}", file=sys.stderr)
-    except BrokenPipeError:  # whoever reads the output has seen enough
+            why = "\n" + WHY if options["problem"] in (None, "parity") and not options["json"] else ""
+            print(table(found.values()) + why, file=sys.stderr if options["json"] else sys.stdout, flush=True)
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        broken = isinstance(error, BrokenPipeError)  # whoever reads the output has seen enough
+        status, complaints = (0, []) if broken else (2, [f"standard output: {error.strerror}"])
+    for complaint in complaints:
+        print(f"iis.py: {complaint}", file=sys.stderr)
     return status
 
 

@@ -437,14 +437,15 @@ for network, problem in networks:
     assert compiled == interpreted and len(compiled.split()) == 18
 
 
-def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
-    def without_a_folder(cache=False, compiler=iis.numba.njit, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return compiler(**options)
+def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch, capsys):
+    def without_a_folder(function):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(iis.numba, "njit", without_a_folder)
-    assert iis.kernel(lambda x: x + 1)(1) == 2
+    monkeypatch.setattr(iis, "Cache", without_a_folder)
+    iis.say.cache_clear()
+    assert [iis.kernel(lambda x: x + 1)(1) for _ in range(2)] == [2, 2]
+    words = "iis.py: compiled code cannot be kept: no folder for it can be written to\n"
+    assert capsys.readouterr().err == words
 
 
 @pytest.mark.parametrize("make", [iis.MLP, iis.Bilinear])
@@ -732,7 +733,7 @@ def test_a_copy_goes_on_training_like_the_original(network):
 @pytest.mark.parametrize("network", NETWORKS, ids=repr)
 @pytest.mark.parametrize("examples", [128, 20_000])
 def test_a_loss_that_is_no_number_any_more_is_an_error(network, examples):
-    with pytest.raises(iis.Diverged, match="the loss is not finite after .*smaller lr"):
+    with pytest.raises(iis.Diverged, match="the loss is not finite .*smaller lr"):
         iis.train(iis.ParitySum(8, 2), network, lr=1e30, examples=examples)
 
 
@@ -749,9 +750,25 @@ def test_batches_that_do_not_fit_are_refused_and_nan_is_not_hidden(network):
         for call in (network.loss_and_gradients, lambda *batch: network.descend(*batch, 3)):
             with pytest.raises(ValueError, match="labels must be integers of shape"):
                 call(inputs, bad_labels)
+    for call in (network.loss_and_gradients, lambda *batch: network.descend(*batch, 3)):
+        with pytest.raises(ValueError, match="labels must be integers of shape .1, "):
+            call(inputs[:0], labels[:0])
     assert network.predict(inputs[:0]).shape == (0, len(problem.tasks))
     network.params["c"][:] = np.nan
     assert np.isnan(network.loss_and_gradients(inputs, labels)[0])
+
+
+@pytest.mark.parametrize("make", [iis.NumpyMLP, iis.MLP, iis.Bilinear, iis.Transformer, Tanh])
+def test_a_network_without_weights_says_that_init_must_be_called(make):
+    bits, labels = np.zeros((3, 9), int), np.zeros((3, 2), int)
+    make.init, init = (lambda self, problem, rng, dtype: None), make.init  # forgets to set them
+    try:
+        for call in (lambda: make().predict(bits), lambda: make().loss_and_gradients(bits, labels),
+                     lambda: make().descend(bits, labels, 2), lambda: iis.train(iis.ParitySum(9, 2), make())):
+            with pytest.raises(ValueError, match="its init, which sets params, must be called"):
+                call()
+    finally:
+        make.init = init
 
 
 REFUSED = """
@@ -768,6 +785,10 @@ train(Code(2), Transformer(), lr=float("inf"))    lr must be a number from 0 to 
 train(Lego(3), MLP())                             network mlp needs a problem of bits
 train(SumFunction(answers=[0] * 5), Bilinear())   answers must be 6, one for each sum, not 5
 train(Lego(3), Bilinear())                        network bilinear knows two tasks, the sum and
+train(ParitySum(), Bilinear(0.1), dtype=bool)     dtype must be float32 or float64, not bool
+train(Lego(2), Transformer(), dtype="int64")      dtype must be float32 or float64, not int64
+supervise([[1.7, 0.9]], None, "target")           labels must be integers of shape
+recursion(steps=-1)                               steps must be a whole number from 0 to .*, not -1
 recursion(supervision="explicit")                 supervision must be one of .*, not 'explicit'
 list(sweep([], jobs=0))                           jobs must be a whole number from 1 to 1000, not 0
 """
@@ -897,8 +918,9 @@ def test_a_run_that_fails_or_cannot_be_stored_does_not_take_the_others_with_it(t
     bad = [good[0] | {"lr": 1e30}, good[1] | {"lr": 1e30}, good[0] | {"colour": "red"}, good[1] | {"p": 7}]
     bad += [good[0] | {"supervision": "osmosis"}, good[0] | {"problem": iis.Lego()}, {"network": iis.MLP()}]
     bad += [good[0] | {"problem": Own()}]  # has no repr that tells all
+    bad += [good[0] | odd for odd in ({7: "red"}, {"p": 1j}, {"dtype": [1]}, {"lr": np.zeros(9_999)})]
     results = {str(settings): run for settings, run in iis.sweep(good + bad, store=tmp_path / "runs")}
-    assert len(results) == 10 and len(stored(tmp_path / "runs")) == 2
+    assert len(results) == 14 and len(stored(tmp_path / "runs")) == 2
     for settings in good + bad:
         assert isinstance(results[str(settings)], iis.Run if settings in good else (ValueError, TypeError))
 
@@ -1006,7 +1028,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, undisturbed):
 
     resource, path = pytest.importorskip("resource"), tmp_path / "runs"
     done = subprocess.run([*SWEEP, path], cwd=HERE, capture_output=True, text=True, preexec_fn=limit)
-    assert done.returncode == 2 and done.stderr.startswith(f"iis.py: cannot write {path}: ")
+    assert done.returncode == 2 and done.stderr.startswith(f"iis.py: cannot use the store {path}: ")
     kept = stored(path)
     assert 0 < len(kept) < 30 and all(json.loads(record)["event"] == "run" for record in kept.values())
     subprocess.run([*SWEEP, path], cwd=HERE, stdout=subprocess.DEVNULL, check=True)
@@ -1110,6 +1132,7 @@ def test_json_is_all_that_is_printed_and_is_what_is_stored(tmp_path):
     assert sorted((run["supervision"], run["seed"], run["solved"]) for run in runs) == expected
     for run in runs:
         assert run["problem"] == "parity" and run["network"] == "mlp" and run["n"] == 50
+        assert run["problem_seed"] == run["seed"]
         assert run["p"] == (0.2 if run["supervision"] == "multi-task" else 0)
         assert run["solved_at"] == (run["examples"] if run["solved"] else None)
         assert run["accuracy"].keys() == {"sum", "parity"} and 0 <= run["accuracy"]["parity"] <= 1
@@ -1151,13 +1174,14 @@ BAD_OPTIONS = """
 --problem code --modulus 1             modulus must be a whole number from 2 to 100, not 1
 --problem code --network mlp           network mlp needs a problem of bits
 --network bilinear --distractors 1     network bilinear knows two tasks, the sum and
---network mlp --n 1e5 --width 1e6      not enough memory for such sizes
+--network mlp --n 1e5 --width 1e6      Unable to allocate
 --problem lego --n 20                  --n is of no use for problem lego
 --others 2                             --others is of no use for problem parity
 --network bilinear --width 64          --width is of no use for network bilinear
 --causal                               --causal is of no use for network bilinear or mlp
 --supervision target --p 0.5           --p is of no use with supervision target
 --problem code --p 0.5                 --p is of no use with supervision multi-label
+--show 1 --json                        argument --json: not allowed with argument --show
 """
 
 
@@ -1177,7 +1201,7 @@ def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
     assert run["learned"] == "4 of 4" and control["learned"] == "0 of 4"
     assert re.fullmatch(r"[\d,]+ \([\d,]+-[\d,]+\)", run["examples"])  # the median, and the quartiles
     assert len(stored(tmp_path / "runs")) == 8
-    more = command(*options, "--json", "--show", 1)
+    more = command(*options, "--json")
     assert [json.loads(line)["event"] for line in more.stdout.splitlines()] == ["run"] * 8
 
 
@@ -1188,6 +1212,10 @@ def test_preparing_is_said_only_when_something_is_compiled(tmp_path):
     assert first.stderr.count("\n") == 1 and first.stderr.startswith("Preparing: ") and not again.stderr
     without_times = [re.sub(r"[\d.]+ s\b", "", done.stdout) for done in (first, again)]
     assert without_times[0] == without_times[1] and "Preparing" not in first.stdout
+    for path in (*tmp_path.rglob("*pack*.nbi"), *tmp_path.rglob("*affine*.nbc")):
+        os.truncate(path, 9)  # as a full disk leaves it
+    damaged, healed = command(*options, env=empty), command(*options, env=empty)
+    assert damaged.returncode == 0 and damaged.stderr == first.stderr and not healed.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="opens a terminal as Unix does")
@@ -1203,7 +1231,7 @@ def test_progress_is_shown_on_a_terminal_on_standard_error_alone():
 def test_a_loss_that_is_no_number_gets_one_line_and_status_1(capsys):
     done = main(capsys, "--lr", 1e30, "--network", "mlp")
     [line] = complaints(done.stderr)
-    assert done.returncode == 1 and line.startswith("iis.py: mlp, seed 0: the loss is not finite after")
+    assert done.returncode == 1 and line.startswith("iis.py: mlp, seed 0: the loss is not finite (exam")
 
 
 def test_help_explains_every_option_in_four_groups_with_two_examples(capsys):
@@ -1233,6 +1261,32 @@ def test_an_interrupt_still_shows_what_was_reached(options):
     assert process.returncode == 130 and "Traceback" not in err and "interrupted" in err
     [row] = table_of("\n" + (err if options else out))
     assert row["what the data asks"] == "80 % parity, 20 % sum" and row["learned"] == "no, cut off"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
+@pytest.mark.parametrize("wait", [0.4, 1.5])  # while it imports; in a run
+def test_interrupts_at_any_time_end_in_silence(wait):
+    def heed():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    line = [sys.executable, "iis.py", "--examples", "1e9", "--k", "40", "--network", "mlp"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(line, cwd=HERE, preexec_fn=heed, **pipes)
+    time.sleep(wait)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    assert process.returncode in (130, -signal.SIGINT)  # the latter once Python has put its handlers away
+    assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="writes to what Linux keeps full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_full_standard_output_is_one_line(options):
+    line = [sys.executable, "iis.py", "--network", "bilinear", "--n", "10", "--k", "2", *options]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(line, cwd=HERE, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and done.stderr == "iis.py: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
