@@ -6,11 +6,13 @@ and for eyes that tell few apart. Medians count a run that did not learn as larg
 """
 
 import argparse
+import atexit
 import contextlib
 import importlib
 import itertools
 import os
 import platform
+import socket
 import sys
 import threading
 import time
@@ -150,6 +152,7 @@ def ticks(axis, places, labels):
 
 def titled(figure, point, details):
     figure.suptitle(f"{point}\n{details}")
+    figure.draw_without_rendering()  # makes the ticks, now that the style is in force
     return figure
 
 
@@ -721,101 +724,125 @@ def code(seeds=3):
 
 
 def moments(settings, path, go_on=lambda: True):
-    """Train, appending to path at every evaluation: examples, accuracies, and W's sizes (units, bits)."""
+    """Train, appending to path at every evaluation what `picture` draws."""
+    problem, rng = settings["problem"], np.random.default_rng(0)
+    asks = iis.Explicit(problem) if settings["supervision"] == "explicit" else problem
+    sums = np.repeat(np.arange(problem.k + 1), 100)  # a hundred examples of each sum, however rare
+    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
+    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
 
     def watch(run):
         if not go_on():
             raise InterruptedError
+        right = {task: 100 * run.history[-1]["accuracy"][task] for task in iis.asked(settings, run)}
         W = run.network.params["W"]  # an mlp's is (n, width), the bilinear network's (k, n + 1)
         W = W if settings["network"].name == "bilinear" else W.T
-        path.append((run.examples, run.history[-1]["accuracy"], abs(W[:, : settings["problem"].n])))
+        odd = iis.answers(asks, run.network, bits)[:, 1].reshape(-1, 100).sum(axis=1)  # of each sum
+        path.append((run.examples, right, abs(W[:, : problem.n]), odd))
 
     iis.train(**settings, report=watch)
 
 
-def picture(curve_axis, weight_axis, settings, path, frame):
-    """Draw the accuracies of the whole path, and the weights at one moment of it."""
-    curve_axis.clear()
-    weight_axis.clear()
-    examples, accuracies, weights = zip(*path)
-    for i, (task, style) in enumerate((("parity", "-"), ("sum", "--"))):
-        right = [100 * accuracy[task] for accuracy in accuracies]
-        curve_axis.plot(examples, right, style, color=shade(i, 3), label=task)
-        curve_axis.plot(examples[frame], right[frame], "o", color=shade(i, 3), markersize=7)
-    curve_axis.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
-    counted(curve_axis.xaxis)
-    curve_axis.legend(loc="center right")
-    weight_axis.imshow(weights[frame], aspect="auto", cmap="magma", vmin=0, vmax=weights[-1].max(),
-                       interpolation="nearest")
+@plt.rc_context(STYLE)
+def picture(axes, settings, path, frame, before=(), name=""):
+    """Draw the accuracies of a path and, in grey, of one before; weights and zigzag at one moment."""
+    for axis in axes:
+        axis.clear()
+        axis.tick_params(labelsize=9, grid_alpha=0.25)  # STYLE's, for ticks made later too
+    curves, weights, zigzag = axes
+    for run, label in ((path, ""), (before, name)):
+        for task, line, colour in (("parity", "-", shade(0, 3)), ("sum", "--", shade(1, 3))):
+            right = [(moment[0], moment[1][task]) for moment in run if task in moment[1]]
+            if right:  # it was asked
+                style = {"color": "0.65", "zorder": 1} if label else {"color": colour}
+                curves.plot(*zip(*right), line, label=label + task, **style)
+    examples, _, sizes, odd = path[frame]
+    curves.axvline(examples, color="0.3", linewidth=1)
+    curves.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
+    counted(curves.xaxis)
+    curves.legend(loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2, frameon=False)
+    weights.imshow(sizes, aspect="auto", cmap="magma", vmin=0, vmax=0.7, interpolation="nearest")
     support = settings["problem"].support
-    weight_axis.set_xticks(support, ["▲"] * len(support))
-    weight_axis.set(xlabel="bits; ▲ the hidden ones", ylabel="units", yticks=[])
-    weight_axis.set_title(f"size of the weights after {examples[frame]:,} examples")
-    weight_axis.tick_params(length=0)
-    weight_axis.grid(False)
+    weights.set(xticks=support, xticklabels="▲" * len(support), xlabel="bits; ▲ the hidden ones", yticks=[],
+                ylabel="units", title=f"size of the weights after {examples:,} examples")
+    weights.tick_params(length=0, grid_alpha=0)
+    zigzag.plot(np.arange(len(odd)) % 2 * 100, color="0.8", linewidth=6)
+    zigzag.plot(odd, "o-", color=shade(0, 3))
+    zigzag.set(ylim=(-5, 105), xticks=range(len(odd)), xlabel="sum of the hidden bits",
+               ylabel="called odd (%)", title="parity by the sum; grey: the truth")
 
 
 def film(seeds=1):
     """The explorer's picture as a film: the hidden columns light up first, parity follows. One seed."""
-    settings, path = dict(problem=iis.ParitySum(), network=iis.MLP(32), every=6400), []
-    moments(settings, path)
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3), dpi=80)
+    path, settings = [], dict(problem=iis.ParitySum(), network=iis.MLP(32), supervision="multi-task")
+    moments(settings | {"every": 6400}, path)
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3), dpi=80, width_ratios=(4, 4, 3))
     titled(figure, "The columns of the hidden bits light up first, then parity follows",
            "5 of 50 bits, p = 0.2, mlp of width 32, one seed")
     frames = [*range(len(path))] + [len(path) - 1] * 10  # and stay at the end for a moment
-    return FuncAnimation(figure, lambda frame: picture(*axes, settings, path, frame), frames, interval=150)
+    return FuncAnimation(figure, lambda frame: picture(axes, settings, path, frame), frames, interval=150)
 
 
 class Explorer:
-    """One window: sliders and buttons; each change trains anew, in a thread, and draws what comes of it.
+    """Sliders and buttons: each change trains anew, in a thread, and then the weights play from start to end.
 
-    Only the last change counts: a run under way ends at its next evaluation. Then the weights play
-    from the start of the training to its end; the slider at the bottom goes through it by hand.
+    Only the last change counts: a run under way ends at its next evaluation. The run before stays in grey.
     """
 
+    @plt.rc_context(STYLE)
     def __init__(self):
-        self.figure = plt.figure("iis explore", figsize=(11, 6.4), layout="none")
+        if "inline" in plt.get_backend():
+            print("The explorer needs a live figure: pip install ipympl, and before this %matplotlib widget")
+            return
+        plt.close("iis explore")  # of the same notebook
+        self.figure = plt.figure("iis explore", figsize=(11.2, 5.6), layout="none")  # a page of 1280 x 720
         add = self.figure.add_axes
-        self.axes = add((0.07, 0.44, 0.4, 0.47)), add((0.55, 0.44, 0.42, 0.47))
+        self.axes = add((0.06, 0.45, 0.3, 0.39)), add((0.41, 0.45, 0.3, 0.39)), add((0.78, 0.45, 0.2, 0.39))
         ranges = {  # lowest, highest, start, step
             "p": ("p, share of sums", 0, 1, 0.2, 0.01), "n": ("n, bits", 10, 200, 50, 1),
             "k": ("k, hidden ones", 1, 10, 5, 1), "width": ("width of the mlp", 2, 512, 128, 2)}
         self.sliders, look = {}, {"initcolor": "none", "color": "0.5"}
         for i, (name, (label, low, high, value, step)) in enumerate(ranges.items()):
-            place = add((0.17, 0.28 - 0.05 * i, 0.26, 0.04))
+            place = add((0.14, 0.26 - 0.06 * i, 0.19, 0.05))
             self.sliders[name] = Slider(place, label, low, high, valinit=value, valstep=step, **look)
-        self.moment = Slider(add((0.64, 0.28, 0.26, 0.04)), "moment", 0, 1, valfmt="  %.2f", **look)
+            self.sliders[name].on_changed(self.change)
+        self.time = Slider(add((0.46, 0.26, 0.2, 0.05)), "time", 0, 100, valfmt="%.0f %%", **look)
         self.buttons = {}
         kinds = {"network": ("bilinear", "mlp"), "supervision": iis.SUPERVISIONS}
         for i, (name, labels) in enumerate(kinds.items()):
-            axis = add((0.57 + 0.2 * i, 0.04, 0.17, 0.19), title=name)
+            height = 0.036 * len(labels)
+            axis = add((0.41 + 0.15 * i, 0.2 - height, 0.14, height), title=name)
             self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
+            self.buttons[name].on_clicked(self.change)
             axis.set_axis_off()
-        for widget in self.sliders.values():
-            widget.on_changed(self.change)
-        for widget in self.buttons.values():
-            widget.on_clicked(self.change)
-        self.moment.on_changed(self.scrub)
-        text = "Each change trains anew; then the weights play.\nDrag moment to go through the training."
-        self.figure.text(0.17, 0.05, text)
-        self.changed = threading.Event()
+        self.figure.text(0.72, 0.14, "Each change trains anew.\nDrag time to go through the training.")
+        self.changed, self.latest, self.before = threading.Event(), None, ([], ())
         self.change()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
+        atexit.register(self.close)
         self.timer = self.figure.canvas.new_timer(interval=60)
         self.timer.add_callback(self.draw)
         self.timer.start()
 
     def change(self, _=None):
         """Note what is wanted now, and start playing."""
+        if self.latest and self.latest[3]:  # it has ended
+            self.before = self.latest[0], self.latest[2]
         value = {name: slider.val for name, slider in self.sliders.items()}
-        kind = {name: buttons.value_selected for name, buttons in self.buttons.items()}
-        network = iis.MLP(value["width"]) if kind["network"] == "mlp" else iis.Bilinear()
+        network, supervision = (buttons.value_selected for buttons in self.buttons.values())
+        useful = {"p": supervision == "multi-task", "n": True, "k": True, "width": network == "mlp"}
+        for name, slider in self.sliders.items():
+            slider.set_active(useful[name])
+            for artist in slider.ax.get_children():
+                artist.set_alpha(1 if useful[name] else 0.25)
+        words = [network, supervision, *(f"{name} = {value[name]:g}" for name in value if useful[name])]
+        network = iis.MLP(value["width"]) if network == "mlp" else iis.Bilinear()
         settings = dict(problem=iis.ParitySum(value["n"], value["k"]), network=network, p=value["p"],
-                        supervision=kind["supervision"], examples=400_000, every=1280)
-        self.go_to(0)
-        self.playing, self.shown = True, None
-        self.latest = settings, [], []  # what is trained, its moments so far, and how it ended
+                        supervision=supervision, examples=400_000, every=1280)
+        self.latest = words, settings, [], []  # what is trained, its moments so far, and how it ended
+        self.played, self.shown = 0, None
+        self.time.set_val(0)
         self.changed.set()
 
     def work(self):
@@ -824,10 +851,10 @@ class Explorer:
             self.changed.clear()
             if (latest := self.latest) is None:
                 return
-            settings, path, end = latest
+            _, settings, path, end = latest
             try:
                 moments(settings, path, lambda: latest is self.latest)
-                learned = "learned" if path[-1][1]["parity"] >= 0.99 else "not learned"
+                learned = "learned" if path[-1][1].get("parity", 0) >= 99 else "not learned"
                 end.append(f"parity {learned} after {path[-1][0]:,} examples")
             except InterruptedError:  # something else is wanted by now
                 pass
@@ -840,30 +867,20 @@ class Explorer:
         self.changed.set()
         self.thread.join()
 
-    def scrub(self, _):
-        """Note that the moment was moved by hand."""
-        self.playing = False
-
-    def go_to(self, moment):
-        """Move the slider of the moment without calling scrub."""
-        self.moment.eventson = self.moment.drawon = False
-        self.moment.set_val(moment)
-        self.moment.eventson = self.moment.drawon = True
-
     def draw(self):
         """Draw what is new. The timer calls this, and no other thread draws."""
         if self.latest is None:
             return
-        (settings, path, end), moment = self.latest, self.moment
-        if self.playing and end:
-            self.go_to(min(1, moment.val + 0.02))
-            self.playing = moment.val < 1
-        state = len(path), len(end), moment.val
+        words, settings, path, end = self.latest
+        if end and self.time.val == self.played < 100:  # nobody has moved time by hand
+            self.played = min(100, self.played + 2)
+            self.time.set_val(self.played)
+        state = len(path), len(end), self.time.val
         if path and state != self.shown:
-            self.shown = state
-            picture(*self.axes, settings, path[: state[0]], round(moment.val * (state[0] - 1)))
-            text = end[0] if end else "training ..."
-            self.figure.suptitle(f"{settings['network'].name}, {settings['supervision']}: {text}")
+            self.shown, frame = state, round(self.time.val / 100 * (state[0] - 1))
+            name = ", ".join(["before", *(word for word in self.before[0] if word not in words)]) + ": "
+            picture(self.axes, settings, path[: state[0]], frame, self.before[1], name)
+            self.figure.suptitle(f"{', '.join(words)}: {end[0] if end else 'training ...'}")
             self.figure.canvas.draw_idle()
 
 
@@ -1097,10 +1114,11 @@ def speed(rounds=5):
 
 # --------------------------------------------------------------------------------------------------
 
-FIGURES = {figure.__name__: figure for figure in (
-    why, separation, rates, mixture, pretraining, supervision, curriculum, hints, chain, targets,
-    interference, scale, hardness, theory, noise, start, digits,
-    transformer, lego, code, speed, film)}
+FIGURES = {}
+for figure in (why, separation, rates, mixture, pretraining, supervision, curriculum, hints, chain, targets,
+               interference, scale, hardness, theory, noise, start, digits, transformer, lego, code, speed,
+               film):  # each draws in STYLE, whoever calls it
+    FIGURES[figure.__name__] = globals()[figure.__name__] = plt.rc_context(STYLE)(figure)
 
 
 def arguments():
@@ -1114,13 +1132,15 @@ def arguments():
     add("--folder", type=Path, default=Path("figures"), help="where to save it (figures)")
     add("--jobs", type=int, help="so many runs at a time (one for each core)")
     add("--store", metavar="FILE", help="keep finished runs there; do only those missing")
+    add("--port", type=int, help="explore in a browser, at this port, rather than in a window (8988)")
     add("--cluster", metavar="ADDRESS", help="dask's scheduler to run on, tcp://HOST:PORT")
     args = parser.parse_args()
     args.seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1, whole=True),)
     SWEEP.update(store=args.store)
     if args.jobs is not None:
         SWEEP["jobs"] = iis.number("jobs", args.jobs, 1, whole=True)
-    args.folder.mkdir(parents=True, exist_ok=True)
+    if args.name != "explore":
+        args.folder.mkdir(parents=True, exist_ok=True)
     if args.cluster:
         try:
             from distributed import Client
@@ -1132,18 +1152,31 @@ def arguments():
     return args
 
 
+def explore(port):
+    """Show the explorer in a window or, without one or at a port, in a browser on this machine."""
+    if port or plt.get_backend().lower() == "agg":
+        port = iis.number("port", port or 8988, 1024, 65535, whole=True)
+        try:
+            plt.switch_backend("webagg")
+            socket.create_server(("127.0.0.1", port)).close()
+        except RuntimeError:
+            raise ValueError("explore needs a window toolkit, or a browser: pip install tornado") from None
+        except OSError:
+            raise ValueError(f"port {port} is in use: choose another with --port") from None
+        plt.rcParams.update({"webagg.address": "127.0.0.1", "webagg.port": port, "webagg.port_retries": 1,
+                             "webagg.open_in_browser": False})
+    Explorer()
+    plt.show(block=True)
+
+
 def main():
     """Draw what the command line asks for; return the exit status."""
     try:
         args = arguments()
+        if args.name == "explore":
+            return explore(args.port)
     except (ValueError, OSError) as error:
         sys.exit(f"plots.py: {error}")
-    if args.name == "explore":
-        if plt.get_backend().lower() == "agg":
-            sys.exit("plots.py: explore needs a display, and tkinter or another window toolkit")
-        explorer = Explorer()
-        plt.show(block=True)
-        return explorer.close()
     plt.switch_backend("agg")
     drawn = 0
     for name in [args.name] if args.name else FIGURES:
@@ -1161,7 +1194,6 @@ def main():
 
 if __name__ == "__main__":
     try:
-        with plt.rc_context(STYLE):
-            sys.exit(main())
+        sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("plots.py: interrupted")
