@@ -1447,10 +1447,8 @@ PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
 FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
 SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-# where a transformer learns and nothing else is said
 TUNED = {"parity": {"n": 20, "layers": 2}, "lego": {"layers": 4, "heads": 4}, "code": {"layers": 6}}
-WHY = """
-Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
+WHY = """Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
 hidden bits, and that was the hard part: python plots.py why"""
 
 
@@ -1526,7 +1524,7 @@ def planned(options):
         raise ValueError(f"--p is of no use with supervision {supervision}")
     number("examples", given.get("examples", 1), 1, whole=True)  # before anything is printed
     if "transformer" in names:
-        given = TUNED.get(kind, {}) | given
+        given = TUNED.get(kind, {}) | given  # where it learns, if nothing else is said
 
     def chosen(*names):
         return {name: given[name] for name in names if name in given}
@@ -1713,7 +1711,7 @@ def main(argv=None):
         signals.signal(signals.SIGINT, leave)
         progress("")
         if found and (status == 130 or not options["json"]):
-            why = "\n" + WHY if options["problem"] in (None, "parity") and not options["json"] else ""
+            why = "\n\n" + WHY if options["problem"] in (None, "parity") and not options["json"] else ""
             print(table(found.values()) + why, file=sys.stderr if options["json"] else sys.stdout, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
