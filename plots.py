@@ -571,8 +571,8 @@ def picture(axes, settings, path, frame, before=(), name=""):
         for task, line, colour in (("parity", "-", shade(0, 3)), ("sum", "--", shade(1, 3))):
             right = [(moment[0], moment[1][task]) for moment in run if task in moment[1]]
             if right:  # it was asked
-                style = {"color": "0.65", "zorder": 1} if label else {"color": colour}
-                curves.plot(*zip(*right), line, label=label + task, **style)
+                colour, zorder = ("0.65", 1) if label else (colour, 2)
+                curves.plot(*zip(*right), line, color=colour, zorder=zorder, label=label + task)
     examples, _, sizes, odd = path[frame]
     curves.axvline(examples, color="0.3", linewidth=1)
     curves.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
@@ -601,10 +601,7 @@ def film(seeds=1):
 
 
 class Explorer:
-    """Sliders and buttons: each change trains anew, in a thread, and then the weights play from start to end.
-
-    Only the last change counts: a run under way ends at its next evaluation. The run before stays in grey.
-    """
+    """Sliders and buttons: each change ends the run under way and trains anew; then its weights play."""
 
     @plt.rc_context(STYLE)
     def __init__(self):
@@ -618,13 +615,12 @@ class Explorer:
         ranges = {  # lowest, highest, start, step
             "p": ("p, share of sums", 0, 1, 0.2, 0.01), "n": ("n, bits", 10, 200, 50, 1),
             "k": ("k, hidden ones", 1, 10, 5, 1), "width": ("width of the mlp", 2, 512, 128, 2)}
-        self.sliders, look = {}, {"initcolor": "none", "color": "0.5"}
+        self.sliders, self.buttons, look = {}, {}, {"initcolor": "none", "color": "0.5"}
         for i, (name, (label, low, high, value, step)) in enumerate(ranges.items()):
             place = add((0.14, 0.26 - 0.06 * i, 0.19, 0.05))
             self.sliders[name] = Slider(place, label, low, high, valinit=value, valstep=step, **look)
             self.sliders[name].on_changed(self.change)
         self.time = Slider(add((0.46, 0.26, 0.2, 0.05)), "time", 0, 100, valfmt="%.0f %%", **look)
-        self.buttons = {}
         kinds = {"network": ("bilinear", "mlp"), "supervision": iis.SUPERVISIONS}
         for i, (name, labels) in enumerate(kinds.items()):
             height = 0.036 * len(labels)
@@ -673,9 +669,7 @@ class Explorer:
                 moments(settings, path, lambda: latest is self.latest)
                 learned = "learned" if path[-1][1].get("parity", 0) >= 99 else "not learned"
                 end.append(f"parity {learned} after {path[-1][0]:,} examples")
-            except InterruptedError:  # something else is wanted by now
-                pass
-            except iis.Diverged as error:
+            except (iis.Diverged, InterruptedError) as error:  # or something else is wanted by now
                 end.append(str(error))
 
     def close(self):

@@ -1046,7 +1046,7 @@ def test_the_command_prints_who_learned_what():
     assert [row["network"] for row in rows] == ["bilinear", "mlp", "bilinear", "mlp"]
     for run, control in zip(rows[:2], rows[2:]):
         assert run["what the data asks"] == "80 % parity, 20 % sum" and run["learned"] == "yes"
-        assert control["what the data asks"] == "parity only (control)" and control["learned"] == "no"
+        assert control["what the data asks"] == "parity only: control" and control["learned"] == "no"
         assert control["examples"] == run["examples"]
         assert float(run["parity"].split()[0]) >= 99 and control["sum"] == "not asked"
 
@@ -1056,7 +1056,7 @@ def test_sequences_are_shown_with_their_labels_and_what_was_answered(capsys, pro
     done = main(capsys, "--problem", problem, "--k", 2, "--layers", 1, "--show", 3, "--examples", 6_400)
     assert done.returncode == 0
     assert done.stdout.count(task) == 3 + 3 * 3  # before; then the truth, the run's answer, the control's
-    assert done.stdout.count("truth: ") == 3 and "(control)" in done.stdout
+    assert done.stdout.count("truth: ") == 3 and "only: control" in done.stdout
 
 
 ASKED = {  # by the run, and by its control
@@ -1152,7 +1152,7 @@ def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
     run, control = table_of(first.stdout)
     assert table_of(again.stdout) == [run, control]  # the times too
     assert run["learned"] == "4 of 4" and control["learned"] == "0 of 4"
-    assert re.fullmatch(r"[\d,]+ \([\d,]+-[\d,]+\)", run["examples"])  # the median, and the quartiles
+    assert re.fullmatch(r"[\d,]+ \([\d,]+k-[\d,]+k\)", run["examples"])  # the median, and the quartiles
     assert len(stored(tmp_path / "runs")) == 8
     more = command(*options, "--json", "--show", 1)
     assert [json.loads(line)["event"] for line in more.stdout.splitlines()] == ["run"] * 8
