@@ -1553,46 +1553,46 @@ def asked(settings, run):
 
 
 def table(found):
-    """Write who learned what, of (settings, Run) pairs: a line for each network and supervision."""
+    """Write who learned what, of (settings, Run) pairs: a line of at most 100 letters for each kind."""
     groups, rows = {}, []
     for settings, run in found:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))
     for (_, network, supervision), group in sorted(groups.items()):
         tasks, share = [*group[0][1].history[-1]["accuracy"]], 100 * group[0][0].get("p", 0.2)
-        helper = tasks[0] if len(tasks) == 2 else "a helper"
+        helper = tasks[0] if len(tasks) == 2 else "helpers"
         asks = {
-            "target": f"{tasks[-1]} only (control)",
+            "target": f"{tasks[-1]} only: control",
             "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helper}",
-            "multi-label": "all of them",
-            "explicit": "all of them, in turn",
-            "curriculum": f"{helper} first, then {tasks[-1]}",
+            "multi-label": "all of them", "explicit": "all of them, in turn",
+            "curriculum": f"{helper}, then {tasks[-1]}",
         }
-        right = []
+        few, right = len(tasks) < 3, []
         for task in tasks:
-            of_those = [run for settings, run in group if task in asked(settings, run)]
-            shares = [run.history[-1]["accuracy"][task] for run in of_those]
-            right.append(f"{100 * np.median(shares):.1f} %" if shares else "not asked")
+            shares = [run.history[-1]["accuracy"][task] for each, run in group if task in asked(each, run)]
+            form, none = ("{:.1f} %", "not asked") if few else ("{:3.0f}", "  -")
+            right.append(form.format(100 * np.median(shares)) if shares else none)
+        right = right if few else [" ".join(right if len(right) < 7 else [*right[:4], "...", right[-1]])]
         seen = [run.solved_at or run.examples for _, run in group]
         examples, solved = f"{np.median(seen):,.0f}", sum(run.solved_at is not None for _, run in group)
         learned = "yes" if solved else "no"
         if len(group) > 1:
-            low, high = np.quantile(seen, (0.25, 0.75))
-            learned, examples = f"{solved} of {len(group)}", f"{examples} ({low:,.0f}-{high:,.0f})"
-        budgets = [settings.get("examples", 1_000_000) for settings, _ in group]
-        if any(not run.solved_at and run.examples < budget for (_, run), budget in zip(group, budgets)):
+            low, high = (f"{end / 1000:,.0f}k" for end in np.quantile(seen, (0.25, 0.75)))
+            learned, examples = f"{solved} of {len(group)}", f"{examples} ({low}-{high})"
+        if any(not run.solved_at and run.examples < each.get("examples", 1_000_000) for each, run in group):
             learned += ", cut off"
         seconds = f"{np.median([run.seconds for _, run in group]):.2f} s"
         rows.append((network, asks[supervision], *right, learned, examples, seconds))
-    rows.insert(0, ("network", "what the data asks", *tasks, "learned", "examples", "time"))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:2], widths)]
-        lines.append("  ".join(cells + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:])]))
-    lines += ["", "Learned: the target is right on 99 % or more of 10,000 fresh examples."]
-    lines.append("Examples: seen until then, else in all. Of several seeds, medians (and quartiles).")
-    return "\n".join(lines)
+    heads = tasks if few else [f"%, {tasks[0]} to {tasks[-1]}"]
+    columns = [*zip(("network", "what the data asks", *heads, "learned", "examples", "time"), *rows)]
+    if sum(len(max(column, key=len)) + 2 for column in columns) > 102:
+        del columns[-1]  # the time
+    for i, column in enumerate(columns):
+        width = len(max(column, key=len))
+        columns[i] = [cell.ljust(width) if i < 2 else cell.rjust(width) for cell in column]
+    return "\n".join([*map("  ".join, zip(*columns)), "",
+                      f"Learned: the target, {tasks[-1]}, is right on 99 % or more of 10,000 fresh examples.",
+                      "Examples: seen until then, else in all. Of several seeds, medians (and quartiles)."])
 
 
 class Compiling(numba.core.event.Listener):

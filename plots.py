@@ -748,23 +748,23 @@ def picture(axes, settings, path, frame, before=(), name=""):
     """Draw the accuracies of a path and, in grey, of one before; weights and zigzag at one moment."""
     for axis in axes:
         axis.clear()
-        axis.tick_params(labelsize=9, grid_alpha=0.25)  # STYLE's, for ticks made later too
+        axis.tick_params(labelsize=9, grid_alpha=0.25)  # as STYLE has it, for ticks made later too
     curves, weights, zigzag = axes
     for run, label in ((path, ""), (before, name)):
         for task, line, colour in (("parity", "-", shade(0, 3)), ("sum", "--", shade(1, 3))):
             right = [(moment[0], moment[1][task]) for moment in run if task in moment[1]]
             if right:  # it was asked
-                style = {"color": "0.65", "zorder": 1} if label else {"color": colour}
-                curves.plot(*zip(*right), line, label=label + task, **style)
+                colour, zorder = ("0.65", 1) if label else (colour, 2)
+                curves.plot(*zip(*right), line, color=colour, zorder=zorder, label=label + task)
     examples, _, sizes, odd = path[frame]
     curves.axvline(examples, color="0.3", linewidth=1)
     curves.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
     counted(curves.xaxis)
     curves.legend(loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2, frameon=False)
     weights.imshow(sizes, aspect="auto", cmap="magma", vmin=0, vmax=0.7, interpolation="nearest")
-    support = settings["problem"].support
-    weights.set(xticks=support, xticklabels="▲" * len(support), xlabel="bits; ▲ the hidden ones", yticks=[],
-                ylabel="units", title=f"size of the weights after {examples:,} examples")
+    weights.set(xticks=settings["problem"].support, xticklabels="▲" * settings["problem"].k, yticks=[],
+                xlabel="bits; ▲ the hidden ones", ylabel="units",
+                title=f"size of the weights after {examples:,} examples")
     weights.tick_params(length=0, grid_alpha=0)
     zigzag.plot(np.arange(len(odd)) % 2 * 100, color="0.8", linewidth=6)
     zigzag.plot(odd, "o-", color=shade(0, 3))
@@ -784,34 +784,28 @@ def film(seeds=1):
 
 
 class Explorer:
-    """Sliders and buttons: each change trains anew, in a thread, and then the weights play from start to end.
-
-    Only the last change counts: a run under way ends at its next evaluation. The run before stays in grey.
-    """
+    """Sliders and buttons: each change ends the run under way and trains anew; then its weights play."""
 
     @plt.rc_context(STYLE)
     def __init__(self):
         if "inline" in plt.get_backend():
             print("The explorer needs a live figure: pip install ipympl, and before this %matplotlib widget")
             return
-        plt.close("iis explore")  # of the same notebook
-        self.figure = plt.figure("iis explore", figsize=(11.2, 5.6), layout="none")  # a page of 1280 x 720
+        self.figure = plt.figure(figsize=(11.2, 5.6), layout="none", label="iis explore")  # for 1280 x 720
         add = self.figure.add_axes
         self.axes = add((0.06, 0.45, 0.3, 0.39)), add((0.41, 0.45, 0.3, 0.39)), add((0.78, 0.45, 0.2, 0.39))
         ranges = {  # lowest, highest, start, step
             "p": ("p, share of sums", 0, 1, 0.2, 0.01), "n": ("n, bits", 10, 200, 50, 1),
             "k": ("k, hidden ones", 1, 10, 5, 1), "width": ("width of the mlp", 2, 512, 128, 2)}
-        self.sliders, look = {}, {"initcolor": "none", "color": "0.5"}
+        self.sliders, self.buttons, look = {}, {}, {"initcolor": "none", "color": "0.5"}
         for i, (name, (label, low, high, value, step)) in enumerate(ranges.items()):
             place = add((0.14, 0.26 - 0.06 * i, 0.19, 0.05))
             self.sliders[name] = Slider(place, label, low, high, valinit=value, valstep=step, **look)
             self.sliders[name].on_changed(self.change)
         self.time = Slider(add((0.46, 0.26, 0.2, 0.05)), "time", 0, 100, valfmt="%.0f %%", **look)
-        self.buttons = {}
-        kinds = {"network": ("bilinear", "mlp"), "supervision": iis.SUPERVISIONS}
-        for i, (name, labels) in enumerate(kinds.items()):
-            height = 0.036 * len(labels)
-            axis = add((0.41 + 0.15 * i, 0.2 - height, 0.14, height), title=name)
+        for left, name, labels in ((0.41, "network", ("bilinear", "mlp")),
+                                   (0.56, "supervision", iis.SUPERVISIONS)):
+            axis = add((left, 0.2 - 0.036 * len(labels), 0.14, 0.036 * len(labels)), title=name)
             self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
             self.buttons[name].on_clicked(self.change)
             axis.set_axis_off()
@@ -821,8 +815,7 @@ class Explorer:
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
         atexit.register(self.close)
-        self.timer = self.figure.canvas.new_timer(interval=60)
-        self.timer.add_callback(self.draw)
+        self.timer = self.figure.canvas.new_timer(60, [(self.draw, (), {})])
         self.timer.start()
 
     def change(self, _=None):
@@ -856,9 +849,7 @@ class Explorer:
                 moments(settings, path, lambda: latest is self.latest)
                 learned = "learned" if path[-1][1].get("parity", 0) >= 99 else "not learned"
                 end.append(f"parity {learned} after {path[-1][0]:,} examples")
-            except InterruptedError:  # something else is wanted by now
-                pass
-            except iis.Diverged as error:
+            except (iis.Diverged, InterruptedError) as error:  # or something else is wanted by now
                 end.append(str(error))
 
     def close(self):
@@ -869,9 +860,7 @@ class Explorer:
 
     def draw(self):
         """Draw what is new. The timer calls this, and no other thread draws."""
-        if self.latest is None:
-            return
-        words, settings, path, end = self.latest
+        words, settings, path, end = self.latest or ([], {}, [], [])
         if end and self.time.val == self.played < 100:  # nobody has moved time by hand
             self.played = min(100, self.played + 2)
             self.time.set_val(self.played)
@@ -1139,8 +1128,6 @@ def arguments():
     SWEEP.update(store=args.store)
     if args.jobs is not None:
         SWEEP["jobs"] = iis.number("jobs", args.jobs, 1, whole=True)
-    if args.name != "explore":
-        args.folder.mkdir(parents=True, exist_ok=True)
     if args.cluster:
         try:
             from distributed import Client
@@ -1158,13 +1145,10 @@ def explore(port):
         port = iis.number("port", port or 8988, 1024, 65535, whole=True)
         try:
             plt.switch_backend("webagg")
-            socket.create_server(("127.0.0.1", port)).close()
         except RuntimeError:
             raise ValueError("explore needs a window toolkit, or a browser: pip install tornado") from None
-        except OSError:
-            raise ValueError(f"port {port} is in use: choose another with --port") from None
-        plt.rcParams.update({"webagg.address": "127.0.0.1", "webagg.port": port, "webagg.port_retries": 1,
-                             "webagg.open_in_browser": False})
+        socket.create_server(("127.0.0.1", port)).close()  # an OSError, if another has it
+        plt.rc("webagg", address="127.0.0.1", port=port, port_retries=1, open_in_browser=False)
     Explorer()
     plt.show(block=True)
 
@@ -1175,6 +1159,7 @@ def main():
         args = arguments()
         if args.name == "explore":
             return explore(args.port)
+        args.folder.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         sys.exit(f"plots.py: {error}")
     plt.switch_backend("agg")

@@ -1091,7 +1091,7 @@ def test_the_command_prints_who_learned_what():
     assert [row["network"] for row in rows] == ["bilinear", "mlp", "bilinear", "mlp"]
     for run, control in zip(rows[:2], rows[2:]):
         assert run["what the data asks"] == "80 % parity, 20 % sum" and run["learned"] == "yes"
-        assert control["what the data asks"] == "parity only (control)" and control["learned"] == "no"
+        assert control["what the data asks"] == "parity only: control" and control["learned"] == "no"
         assert control["examples"] == run["examples"]
         assert float(run["parity"].split()[0]) >= 99 and control["sum"] == "not asked"
 
@@ -1101,7 +1101,7 @@ def test_sequences_are_shown_with_their_labels_and_what_was_answered(capsys, pro
     done = main(capsys, "--problem", problem, "--k", 2, "--layers", 1, "--show", 3, "--examples", 6_400)
     assert done.returncode == 0
     assert done.stdout.count(task) == 3 + 3 * 3  # before; then the truth, the run's answer, the control's
-    assert done.stdout.count("truth: ") == 3 and "(control)" in done.stdout
+    assert done.stdout.count("truth: ") == 3 and "only: control" in done.stdout
 
 
 ASKED = {  # by the run, and by its control
@@ -1110,6 +1110,22 @@ ASKED = {  # by the run, and by its control
     "--supervision multi-label": [["sum", "parity"], ["parity"]],
     "--supervision target": [["parity"]],
 }
+
+
+WIDE = ["", "--network all", "--distractors 2", "--distractors 9 --p 0.015", "--problem lego",
+        "--problem code --supervision multi-task --p 0.5"]
+
+
+@pytest.mark.parametrize("options", WIDE)
+def test_the_table_fits_100_columns(options):
+    """With five seeds and as many examples as a student would wait for."""
+    found = []
+    for settings in iis.planned(iis.parse([*options.split(), "--seeds", "5"])):
+        for supervision in ("target", settings["supervision"]):
+            right = dict.fromkeys(settings["problem"].tasks, 1.0)
+            run = iis.Run(None, 2_345_678 + settings["seed"], 100.0, history=2 * [{"accuracy": right}])
+            found.append((settings | {"supervision": supervision, "examples": 1}, run))
+    assert max(map(len, iis.table(found).splitlines())) <= 100
 
 
 @pytest.mark.parametrize("options, asked", ASKED.items())
@@ -1199,7 +1215,7 @@ def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
     run, control = table_of(first.stdout)
     assert table_of(again.stdout) == [run, control]  # the times too
     assert run["learned"] == "4 of 4" and control["learned"] == "0 of 4"
-    assert re.fullmatch(r"[\d,]+ \([\d,]+-[\d,]+\)", run["examples"])  # the median, and the quartiles
+    assert re.fullmatch(r"[\d,]+ \([\d,]+k-[\d,]+k\)", run["examples"])  # the median, and the quartiles
     assert len(stored(tmp_path / "runs")) == 8
     more = command(*options, "--json")
     assert [json.loads(line)["event"] for line in more.stdout.splitlines()] == ["run"] * 8
@@ -1335,35 +1351,96 @@ BAD = ["mixture --seeds 0", "mixture --folder README.md/x", "lego --jobs 0", "le
 
 
 @pytest.mark.parametrize("options", BAD)
-def test_a_figure_that_cannot_be_drawn_gets_one_line(options):
+def test_a_figure_that_cannot_be_drawn_gets_one_line(tmp_path, options):
+    (tmp_path / "tornado.py").write_text("raise ImportError('there is no tornado here')")
     hidden = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    done = draw(*options.split(), env=hidden | {"MPLBACKEND": "agg"})
+    done = draw(*options.split(), env=hidden | {"MPLBACKEND": "agg", "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1 and done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
+    assert options != "explore" or "pip install tornado" in done.stderr
 
 
-def test_the_explorer_trains_what_is_wanted_last(monkeypatch):
+def test_plots_changes_no_setting_and_its_figures_have_their_style_wherever_they_are_called():
+    code = """
+import matplotlib
+before = dict(matplotlib.rcParams)
+import plots
+figure = plots.plt.figure()
+axes = [figure.add_axes(place) for place in ((0, 0, 0.3, 1), (0.4, 0, 0.2, 1), (0.7, 0, 0.3, 1))]
+settings, path = dict(problem=plots.iis.ParitySum(10, 2), network=plots.iis.MLP(8), supervision="target"), []
+plots.moments(settings | {"examples": 6400}, path)
+plots.picture(axes, settings, path, 0)
+figure.canvas.draw()
+print({tick.label1.get_size() for axis in axes for tick in axis.yaxis.get_major_ticks()})
+assert dict(matplotlib.rcParams) | {"backend": 0} == before | {"backend": 0}
+"""
+    assert python(code, MPLBACKEND="agg") == "{9.0}\n"
+
+
+def test_without_a_live_figure_the_explorer_says_so_in_one_line_and_makes_nothing():
+    code = "import plots as p; p.plt.get_backend = lambda: 'inline'; p.Explorer(); print(p.plt.get_fignums())"
+    said, figures = python(code, MPLBACKEND="agg").splitlines()
+    assert "%matplotlib widget" in said and figures == "[]"
+
+
+@pytest.fixture
+def explorer(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     import plots
 
     explorer = plots.Explorer()
-
-    def wait():
-        while not explorer.latest[2]:
-            time.sleep(0.01)
-        explorer.draw()
-        return explorer.latest
-
-    assert wait()[2][0].startswith("parity learned after ")
-    for p in (0.9, 0.7, 0.6, 0.4):  # faster than a run ends
-        explorer.sliders["p"].set_val(p)
-    settings, path, _ = wait()
-    assert settings["p"] == 0.4 and path[-1][1]["parity"] >= 0.99
-    explorer.buttons["network"].set_active(0)
-    settings, path, _ = wait()
-    assert settings["network"] == iis.Bilinear() and path[-1][2].shape == (5, 50)
-    assert explorer.figure.get_suptitle().startswith("bilinear, multi-task: parity learned after ")
+    yield explorer
     explorer.close()
     assert not explorer.thread.is_alive()
+    plots.plt.close("all")
+
+
+def ended(explorer):
+    """What the explorer has trained, once it has, and has drawn."""
+    while not explorer.latest[3]:
+        time.sleep(0.01)
+    explorer.draw()
+    return explorer.latest
+
+
+def mouse(explorer, axis, *places):
+    """Press in an axis at the first place, parts of its width and height; move to the others; release."""
+    from matplotlib.backend_bases import MouseEvent
+
+    names = ["button_press_event"] + ["motion_notify_event"] * len(places[1:]) + ["button_release_event"]
+    for name, place in zip(names, (*places, places[-1]), strict=True):
+        x, y = axis.transAxes.transform(place)
+        explorer.figure.canvas.callbacks.process(name, MouseEvent(name, explorer.figure.canvas, x, y, 1))
+
+
+def test_the_explorer_trains_what_is_wanted_last(explorer):
+    assert ended(explorer)[3][0].startswith("parity learned after ")
+    for p in (0.9, 0.7, 0.6, 0.4):  # faster than a run ends
+        explorer.sliders["p"].set_val(p)
+    _, settings, path, _ = ended(explorer)
+    assert settings["p"] == 0.4 and path[-1][1]["parity"] >= 99
+    assert list(path[-1][3]) == pytest.approx([0, 100] * 3, abs=30)  # the zigzag
+    explorer.buttons["network"].set_active(0)
+    _, settings, path, _ = ended(explorer)
+    assert settings["network"] == iis.Bilinear() and path[-1][2].shape == (5, 50)
+    assert explorer.figure.get_suptitle().startswith("bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l")
+
+
+def test_the_explorer_hears_the_mouse_and_keeps_the_last_run_in_grey(explorer):
+    def drawn():
+        return [(line.get_label(), line.get_color()) for line in explorer.axes[0].get_lines()[:-1]]
+
+    _, before, path, _ = ended(explorer)
+    assert [label for label, _ in drawn()] == ["parity", "sum"]
+    mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0.3, 0.5), (0.5, 0.5))
+    _, settings, _, _ = ended(explorer)
+    assert before["p"] == 0.2 and settings["p"] == 0.5
+    assert drawn()[2:] == [("before, p = 0.2: parity", "0.65"), ("before, p = 0.2: sum", "0.65")]
+    assert list(explorer.axes[0].get_lines()[2].get_xdata()) == [moment[0] for moment in path]
+    explorer.buttons["supervision"].set_active(0)  # the target alone
+    ended(explorer)
+    mouse(explorer, explorer.sliders["p"].ax, (0.5, 0.5), (0.9, 0.5))  # of no use now
+    assert explorer.sliders["p"].val == 0.5 and explorer.latest[0][:2] == ["mlp", "target"]
+    assert [label for label, _ in drawn() if "before" not in label] == ["parity"]
 
 
 # The README
