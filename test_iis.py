@@ -657,6 +657,24 @@ def test_the_transformers_gradients_equal_central_differences(network, problem):
     check_gradients(network, problem)
 
 
+def test_attention_is_a_softmax_of_the_scores():
+    qkv = 9 * np.random.default_rng(0).standard_normal((12, 5, 7))
+    seen, attention = iis.attention_forward(qkv, 2, True)
+    q, k, v = qkv.reshape(3, 2, 2, 5, 7)
+    scores = np.einsum("hdai,hdbi->habi", q, k) / 2**0.5
+    shares = np.exp(np.where(np.tri(5)[:, :, None], scores - scores.max(axis=2, keepdims=True), -np.inf))
+    shares /= shares.sum(axis=2, keepdims=True)
+    assert np.allclose(attention, shares, rtol=0, atol=1e-14)
+    assert np.allclose(seen, np.einsum("habi,hdbi->hdai", shares, v).reshape(4, 5, 7))
+
+
+def test_a_batch_without_labels_teaches_a_transformer_nothing():
+    network, problem = iis.Transformer(8, 2, 2), iis.Lego(3, 1)
+    inputs, labels = some_labels(problem)[:2]
+    loss, gradients = started(network, problem).loss_and_gradients(inputs, np.full_like(labels, -1))
+    assert loss == 0 and not flat(gradients).any()
+
+
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("problem, field", [(iis.Code(4), 2), (iis.Lego(4, 2), 1)], ids=repr)
 def test_only_a_causal_transformer_takes_no_notice_of_what_comes_later(problem, field, causal):
