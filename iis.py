@@ -705,7 +705,6 @@ class SumFunction(ParitySum):
 
     With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. Raises ValueError unless there are k + 1 integers >= 0.
     """
-
     answers: tuple = (0, 0, 1, 1, 0, 0)  # is the sum in the middle?
     name = "function"
 
@@ -1248,8 +1247,7 @@ class Transformer(Network):
 # 5. Theory
 
 
-def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None, v=0.0,
-              answers=None):
+def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None, v=0, answers=None):
     """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
 
     On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is w_j (2s - k) + b_j,

@@ -681,7 +681,7 @@ def transformer(seeds=5):
         counted(axes[task].yaxis)
     axes["sum"].set_ylabel("examples seen")
     figure.colorbar(image, ax=axes["parity"], label="attention (%)", extend="max")
-    return titled(figure, "In a transformer, too, the sum's question finds the hidden bits, then the parity's",
+    return titled(figure, "Of a transformer's questions, that about the sum finds the hidden bits first",
                   f"Parity of 5 of 20 bits, 2 layers. Above, a line for each of {seeds} seeds; "
                   "below, one run with 20 % sums, attention in its first layer")
 
