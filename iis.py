@@ -532,8 +532,8 @@ class MLP(NumpyMLP):
         return loss
 
     def predict(self, inputs):
-        starts = range(0, max(1, len(inputs)), 500)  # by so many that their hidden layer stays in the cache
-        return np.concatenate([super(MLP, self).predict(inputs[start : start + 500]) for start in starts])
+        starts = range(0, max(1, len(inputs)), 250)  # by so many that their hidden layer stays in the cache
+        return np.concatenate([super(MLP, self).predict(inputs[start : start + 250]) for start in starts])
 
 
 KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
@@ -1186,8 +1186,8 @@ class Transformer(Network):
         """Answer every task: int64 (size, tasks)."""
         tokens, places = self.tokens(fitting_inputs(self, inputs))
         answers = np.zeros(places.shape, np.int64)
-        for start in range(0, len(tokens), 100):  # by so many that they stay in the cache
-            rows = slice(start, start + 100)
+        for start in range(0, len(tokens), 40):  # by so many that they stay in the cache
+            rows = slice(start, start + 40)
             logits, _ = self.forward(tokens[rows], places[rows], places[rows] >= 0)
             answers[rows] = logits.argmax(axis=1).reshape(-1, places.shape[1])  # -> (size, tasks)
         return answers
