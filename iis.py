@@ -951,7 +951,6 @@ def attention_forward(qkv, heads, causal):
     d, real = width // heads, qkv.dtype.type
     seen = np.zeros((width, length, size), qkv.dtype)
     attention = np.zeros((heads, length, length, size), qkv.dtype)
-    largest, total = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
     scale, one, lowest, tiny = real(1 / math.sqrt(d)), real(1), real(-40), real(1 / 1024)
     for head in range(heads):
         scores = attention[head]
@@ -962,7 +961,7 @@ def attention_forward(qkv, heads, causal):
                         scores[a, b, i] += qkv[h, a, i] * qkv[width + h, b, i]
         for a in range(length):
             reach = a + 1 if causal else length
-            largest[:], total[:] = scores[a, 0], 0
+            largest, total = scores[a, 0].copy(), np.zeros(size, qkv.dtype)
             for b in range(1, reach):
                 for i in range(size):
                     largest[i] = max(largest[i], scores[a, b, i])
@@ -993,7 +992,7 @@ def attention_backward(dseen, qkv, attention, causal):
     heads, length, _, size = attention.shape
     width = len(qkv) // 3
     d = width // heads
-    dqkv, mean = np.zeros_like(qkv), np.empty(size, qkv.dtype)
+    dqkv = np.zeros_like(qkv)
     scale = qkv.dtype.type(1 / math.sqrt(d))
     for head in range(heads):
         scores, dscores = attention[head], np.zeros_like(attention[head])
@@ -1004,8 +1003,7 @@ def attention_backward(dseen, qkv, attention, causal):
                         dscores[a, b, i] += dseen[h, a, i] * qkv[2 * width + h, b, i]
                         dqkv[2 * width + h, b, i] += dseen[h, a, i] * scores[a, b, i]
         for a in range(length):  # softmax's backward: attention (dscores - their mean, so weighted)
-            reach = a + 1 if causal else length
-            mean[:] = 0
+            reach, mean = a + 1 if causal else length, np.zeros(size, qkv.dtype)
             for b in range(reach):
                 for i in range(size):
                     mean[i] += scores[a, b, i] * dscores[a, b, i]
