@@ -553,8 +553,8 @@ class MLP(NumpyMLP):
         return loss
 
     def predict(self, inputs):
-        starts = range(0, max(1, len(inputs)), 500)  # by so many that their hidden layer stays in the cache
-        return np.concatenate([super(MLP, self).predict(inputs[start : start + 500]) for start in starts])
+        starts = range(0, max(1, len(inputs)), 250)  # by so many that their hidden layer stays in the cache
+        return np.concatenate([super(MLP, self).predict(inputs[start : start + 250]) for start in starts])
 
 
 KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
@@ -994,7 +994,6 @@ def attention_forward(qkv, heads, causal):
     d, real = width // heads, qkv.dtype.type
     seen = np.zeros((width, length, size), qkv.dtype)
     attention = np.zeros((heads, length, length, size), qkv.dtype)
-    largest, total = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
     scale, one, lowest, tiny = real(1 / math.sqrt(d)), real(1), real(-40), real(1 / 1024)
     for head in range(heads):
         scores = attention[head]
@@ -1005,7 +1004,7 @@ def attention_forward(qkv, heads, causal):
                         scores[a, b, i] += qkv[h, a, i] * qkv[width + h, b, i]
         for a in range(length):
             reach = a + 1 if causal else length
-            largest[:], total[:] = scores[a, 0], 0
+            largest, total = scores[a, 0].copy(), np.zeros(size, qkv.dtype)
             for b in range(1, reach):
                 for i in range(size):
                     largest[i] = max(largest[i], scores[a, b, i])
@@ -1036,7 +1035,7 @@ def attention_backward(dseen, qkv, attention, causal):
     heads, length, _, size = attention.shape
     width = len(qkv) // 3
     d = width // heads
-    dqkv, mean = np.zeros_like(qkv), np.empty(size, qkv.dtype)
+    dqkv = np.zeros_like(qkv)
     scale = qkv.dtype.type(1 / math.sqrt(d))
     for head in range(heads):
         scores, dscores = attention[head], np.zeros_like(attention[head])
@@ -1047,8 +1046,7 @@ def attention_backward(dseen, qkv, attention, causal):
                         dscores[a, b, i] += dseen[h, a, i] * qkv[2 * width + h, b, i]
                         dqkv[2 * width + h, b, i] += dseen[h, a, i] * scores[a, b, i]
         for a in range(length):  # softmax's backward: attention (dscores - their mean, so weighted)
-            reach = a + 1 if causal else length
-            mean[:] = 0
+            reach, mean = a + 1 if causal else length, np.zeros(size, qkv.dtype)
             for b in range(reach):
                 for i in range(size):
                     mean[i] += scores[a, b, i] * dscores[a, b, i]
@@ -1236,8 +1234,8 @@ class Transformer(Network):
         """Answer every task: int64 (size, tasks)."""
         tokens, places = self.tokens(fitting_inputs(self, inputs))
         answers = np.zeros(places.shape, np.int64)
-        for start in range(0, len(tokens), 100):  # by so many that they stay in the cache
-            rows = slice(start, start + 100)
+        for start in range(0, len(tokens), 40):  # by so many that they stay in the cache
+            rows = slice(start, start + 40)
             logits, _ = self.forward(tokens[rows], places[rows], places[rows] >= 0)
             answers[rows] = logits.argmax(axis=1).reshape(-1, places.shape[1])  # -> (size, tasks)
         return answers
