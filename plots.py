@@ -769,7 +769,7 @@ def picture(axes, settings, path, frame, before=(), name=""):
     zigzag.plot(np.arange(len(odd)) % 2 * 100, color="0.8", linewidth=6)
     zigzag.plot(odd, "o-", color=shade(0, 3))
     zigzag.set(ylim=(-5, 105), xticks=range(len(odd)), xlabel="sum of the hidden bits",
-               ylabel="called odd (%)", title="parity by the sum; grey: the truth")
+               ylabel="called odd (%)", title="parity by sum; grey: truth")
 
 
 def film(seeds=1):
@@ -802,14 +802,14 @@ class Explorer:
             place = add((0.14, 0.26 - 0.06 * i, 0.19, 0.05))
             self.sliders[name] = Slider(place, label, low, high, valinit=value, valstep=step, **look)
             self.sliders[name].on_changed(self.change)
-        self.time = Slider(add((0.46, 0.26, 0.2, 0.05)), "time", 0, 100, valfmt="%.0f %%", **look)
+        self.time = Slider(add((0.46, 0.28, 0.2, 0.05)), "time", 0, 100, valfmt="  %.0f %%", **look)
         for left, name, labels in ((0.41, "network", ("bilinear", "mlp")),
                                    (0.56, "supervision", iis.SUPERVISIONS)):
-            axis = add((left, 0.2 - 0.036 * len(labels), 0.14, 0.036 * len(labels)), title=name)
+            axis = add((left, 0.22 - 0.036 * len(labels), 0.14, 0.036 * len(labels)), title=name)
             self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
             self.buttons[name].on_clicked(self.change)
             axis.set_axis_off()
-        self.figure.text(0.72, 0.14, "Each change trains anew.\nDrag time to go through the training.")
+        self.figure.text(0.72, 0.16, "Each change trains anew.\nDrag time to go through the training.")
         self.changed, self.latest, self.before = threading.Event(), None, ([], ())
         self.change()
         self.thread = threading.Thread(target=self.work, daemon=True)
