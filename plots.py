@@ -307,7 +307,7 @@ def supervision(seeds=10):
     kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels",
              "explicit": "all, read\nin turn", "curriculum": "one, easy\nones first"}
     parity = dict(problem=iis.ParitySum(), network=iis.MLP(), p=0.2, examples=200_000, every=1280)
-    lego = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=400_000,
+    lego = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=800_000,
                 every=3200)
     code = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, examples=800_000, every=3200)
     columns = ((parity, "parity, 5 of 50 bits", 5, seeds), (lego, "lego, 5 hops", 4, max(1, seeds // 3)),
@@ -328,7 +328,8 @@ def supervision(seeds=10):
     axes[0, 0].set_ylabel("examples until the target is 99 % right")
     axes[1, 0].set_ylabel("labels consumed until then")
     return titled(figure, "A chain of thought (all labels, read in turn) learns from the fewest examples, "
-                  "and labels, but needs a pass for each question to answer", "A dot for each seed, bars at medians")
+                  "and labels, but needs a pass for each question to answer",
+                  "A dot for each seed, bars at medians")
 
 
 def curriculum(seeds=10):
@@ -498,7 +499,7 @@ def chain(seeds=10):
     figure, axis = plt.subplots(figsize=(7.5, 4.4))
     dots(axis, {key: solved(group) for key, group in runs.items()}, limit=budget, joined=False)
     axis.set_ylabel("examples until the last hop is 99 % right")
-    return titled(figure, "Hop after hop is TITLE", "A chain of 5 variables (lego), transformer. "
+    return titled(figure, "TITLE", "A chain of 5 variables (lego), transformer. "
                   f"A dot for each of {seeds} seeds, bars at medians")
 
 
@@ -627,7 +628,8 @@ def digits(seeds=5):
     kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "both labels",
              "explicit": "both, read in turn", "slow": "20 % ask the sum, wide and slow"}
     case = dict(problem=problem, network=iis.MLP(), examples=400_000, stop_when_solved=False)
-    runs = run_all({kind: case | (slow if kind == "slow" else {"supervision": kind}) for kind in kinds}, seeds)
+    cases = {kind: slow if kind == "slow" else {"supervision": kind} for kind in kinds}
+    runs = run_all({kind: case | settings for kind, settings in cases.items()}, seeds)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
     for i, (kind, style) in enumerate(zip(kinds, (":", "-", "--", "-.", (0, (8, 2))))):
         end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[kind]])
@@ -645,8 +647,8 @@ def digits(seeds=5):
     right.set_axis_off()
     right.set_title("an example, hidden ones framed: sum {}, parity {}".format(*labels[0]))
     return titled(figure, "The sum teaches the parity of pictures too, though not to 100 % on new ones",
-                  f"Parity of 5 of 16 handwritten zeros and ones, mlp; wide and slow: 512 units, rate 0.0005, batches"
-                  f" of 256. A line for each of {seeds} seeds")
+                  "Parity of 5 of 16 handwritten zeros and ones, mlp; wide and slow: 512 units, rate 0.0005,"
+                  f" batches of 256. A line for each of {seeds} seeds")
 
 
 def transformer(seeds=5):
@@ -691,7 +693,7 @@ def transformer(seeds=5):
 def hops(problem, network, p, budget, seeds, point):
     """Accuracy of every task of a sequence problem over training, under each supervision."""
     kinds, tasks = ("multi-label", "multi-task", "target"), problem.tasks
-    case = dict(problem=problem, network=network, p=p, examples=budget)
+    case = dict(problem=problem, network=network, p=p, examples=budget, every=3200)
     runs = run_all({(problem.name, kind): case | {"supervision": kind} for kind in kinds}, seeds)
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
     titles = "all labels", f"one label: {100 * p:g} % ask an earlier one", f"{tasks[-1]} alone"
@@ -701,7 +703,7 @@ def hops(problem, network, p, budget, seeds, point):
                 style = "-" if task == tasks[-1] else (0, (1 + 2 * i, 1))
                 colour = shade(len(tasks) - 1 - i, len(tasks))
                 lines(axis, runs[problem.name, kind], task, color=colour, linestyle=style, label=task)
-        axis.set(title=title, xlabel="examples seen", xscale="log", xlim=(6.4e3, 1.1 * budget))
+        axis.set(title=title, xlabel="examples seen", xscale="log", xlim=(3.2e3, 1.1 * budget))
         counted(axis.xaxis)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
@@ -711,7 +713,7 @@ def hops(problem, network, p, budget, seeds, point):
 
 def lego(seeds=5):
     """A chain of 5 variables among 3 others: which hops become right, and when?"""
-    return hops(iis.Lego(), iis.Transformer(layers=4, heads=4), 0.8, 400_000, seeds,
+    return hops(iis.Lego(), iis.Transformer(layers=4, heads=4), 0.8, 800_000, seeds,
                 "A chain of 5 variables (lego): hop after hop becomes right, and the last one not alone")
 
 
