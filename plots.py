@@ -12,6 +12,7 @@ import importlib
 import itertools
 import os
 import platform
+import signal
 import socket
 import sys
 import threading
@@ -754,21 +755,19 @@ def picture(axes, settings, path, frame, before=(), name=""):
         axis.clear()
         axis.tick_params(labelsize=9, grid_alpha=0.25)  # as STYLE has it, for ticks made later too
     curves, weights, zigzag = axes
-    for run, label in ((path, ""), (before, name)):
+    for run, label, grey in ((path, "", {}), (before, name, {"color": "0.65", "zorder": 1})):
         for task, line, colour in (("parity", "-", shade(0, 3)), ("sum", "--", shade(1, 3))):
             right = [(moment[0], moment[1][task]) for moment in run if task in moment[1]]
             if right:  # it was asked
-                colour, zorder = ("0.65", 1) if label else (colour, 2)
-                curves.plot(*zip(*right), line, color=colour, zorder=zorder, label=label + task)
+                curves.plot(*zip(*right), line, label=label + task, **{"color": colour} | grey)
     examples, _, sizes, odd = path[frame]
     curves.axvline(examples, color="0.3", linewidth=1)
     curves.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
     counted(curves.xaxis)
     curves.legend(loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2, frameon=False)
     weights.imshow(sizes, aspect="auto", cmap="magma", vmin=0, vmax=0.7, interpolation="nearest")
-    weights.set(xticks=settings["problem"].support, xticklabels="▲" * settings["problem"].k, yticks=[],
-                xlabel="bits; ▲ the hidden ones", ylabel="units",
-                title=f"size of the weights after {examples:,} examples")
+    weights.set(xticks=settings["problem"].support, xticklabels="▲" * settings["problem"].k, yticks=[])
+    weights.set(xlabel="bits, ▲ hidden", ylabel="units", title=f"size of weights after {examples:,} examples")
     weights.tick_params(length=0, grid_alpha=0)
     zigzag.plot(np.arange(len(odd)) % 2 * 100, color="0.8", linewidth=6)
     zigzag.plot(odd, "o-", color=shade(0, 3))
@@ -1154,6 +1153,7 @@ def explore(port):
         socket.create_server(("127.0.0.1", port)).close()  # an OSError, if another has it
         plt.rc("webagg", address="127.0.0.1", port=port, port_retries=1, open_in_browser=False)
     Explorer()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it; some toolkits would go on
     plt.show(block=True)
 
 
