@@ -1463,7 +1463,7 @@ PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
 FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
 SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-TUNED = {"parity": {"n": 20, "layers": 2}, "lego": {"layers": 4, "heads": 4}, "code": {"layers": 6}}
+TUNED = {"parity": {"n": 20, "layers": 2, "heads": 4}, "lego": {"layers": 4, "heads": 4}, "code": {"layers": 6}}
 WHY = """Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
 hidden bits, and that was the hard part: python plots.py why"""
 
@@ -1504,7 +1504,7 @@ def parse(argv):
     group = parser.add_argument_group("network")
     option("width", "UNITS", "hidden units of an mlp (128), width of the transformer (32)")
     option("layers", "COUNT", "layers of the transformer (parity 2, lego 4, code 6)")
-    option("heads", "COUNT", "attention heads of each layer (2, lego 4)")
+    option("heads", "COUNT", "attention heads of each layer (4, code 2)")
     group.add_argument("--causal", action="store_true", default=None, help="transformer: no looking ahead")
     option("batch", "SIZE", "examples per training step (64)")
     option("lr", "RATE", "learning rate (0.002; bilinear 0.02, less for long inputs)")
