@@ -1463,7 +1463,8 @@ PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
 FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
 SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-TUNED = {"parity": {"n": 20, "layers": 2, "heads": 4}, "lego": {"layers": 4, "heads": 4}, "code": {"layers": 6}}
+TUNED = {"parity": {"n": 20, "layers": 2, "heads": 4}, "lego": {"layers": 4, "heads": 4},
+         "code": {"layers": 6}}
 WHY = """Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
 hidden bits, and that was the hard part: python plots.py why"""
 

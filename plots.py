@@ -639,7 +639,8 @@ def digits(seeds=5):
         lines(left, runs[kind], "parity", color=shade(i, 5), linestyle=style, label=words)
     left.set(xscale="log", xlabel="examples seen", ylabel="parity of new pictures right (%)", ylim=(45, 101))
     counted(left.xaxis)
-    left.legend(title="median in the end", loc="lower right", bbox_to_anchor=(1, 0.15))
+    words = left.get_legend_handles_labels()
+    figure.legend(*words, title="median in the end", loc="outside lower center", ncols=3)
     inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
     pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # two rows of eight
     right.imshow(pictures.transpose(0, 2, 1, 3).reshape(20, 80), cmap="Greys")
@@ -722,7 +723,7 @@ def lego(seeds=5):
 def code(seeds=3):
     """Programs of 4 lines: which lines become right, and when?"""
     return hops(iis.Code(), iis.Transformer(layers=6), 0.5, 800_000, seeds,
-                "Programs of 4 lines (code): line after line becomes right, and the last one not alone")
+                "Programs of 4 lines (code): line after line becomes right; the last alone takes far longer")
 
 
 # --------------------------------------------------------------------------------------------------
