@@ -703,7 +703,7 @@ class Bilinear(Network):
 class SumFunction(ParitySum):
     """ParitySum with another target than parity: any function of the sum, as its answers for 0 ... k.
 
-    With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. Raises ValueError unless there are k + 1 integers >= 0.
+    With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. Raises ValueError unless k + 1 integers, 0 to 1,000.
     """
     answers: tuple = (0, 0, 1, 1, 0, 0)  # is the sum in the middle?
     name = "function"
@@ -892,7 +892,7 @@ class Explicit:
     afterwards those that the network wrote itself. The inputs have room for them: a bit for each possible
     answer of each helper or, in a sequence, one more field in the position that the task asks about.
     What is not answered yet leaves its bits or its field 0. To a network it is a problem like any other.
-    `share` of the training examples are read so; the others' passes must answer with nothing to read.
+    In a `share` of the training examples the passes read so; in the others nothing is written for them.
     """
     problem: object
     share: float = 1.0
@@ -1254,9 +1254,9 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     M_jl = u_j · u_l; for large n this is exact too (the order parameters of Saad and Solla 1995).
 
     batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None is
-    Bilinear's own; v is where v starts; answers are those of a SumFunction, None for parity. Returns arrays
-    over the steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and the
-    shares answered right, sum and parity (or what stands for it).
+    Bilinear's own; v is where v starts; answers, 0 or 1 for each sum, are a SumFunction's, None for
+    parity. Returns arrays over the steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M
+    (steps + 1, k, k), and the shares answered right: sum, and parity, which stands for the SumFunction too.
     Raises ValueError for a supervision other than target, multi-task and multi-label.
     """
     n, k, p = number("n", n, 1, whole=True), number("k", k, 1, 100, whole=True), number("p", p, 0, 1)
@@ -1273,7 +1273,8 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
     share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are such a case
     ones = 2 * s - k  # sum of the hidden ±1
-    target = 2 * (s % 2 if answers is None else np.array(answers)[s]) - 1  # as ±1
+    answers = np.arange(k + 1) % 2 if answers is None else checked("answers", answers, (k + 1,), 0, 2)
+    target = 2 * answers[s] - 1  # as ±1
     w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.full(k, v), 0.0, np.zeros((k, k))
     curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
     for _ in range(1 + number("steps", steps, 0, whole=True)):

@@ -807,6 +807,7 @@ train(ParitySum(), Bilinear(0.1), dtype=bool)     dtype must be float32 or float
 train(Lego(2), Transformer(), dtype="int64")      dtype must be float32 or float64, not int64
 supervise([[1.7, 0.9]], None, "target")           labels must be integers of shape
 recursion(steps=-1)                               steps must be a whole number from 0 to .*, not -1
+recursion(answers=(0, 1, 2, 0, 1, 0))             answers must be integers of shape .*below 2
 recursion(supervision="explicit")                 supervision must be one of .*, not 'explicit'
 list(sweep([], jobs=0))                           jobs must be a whole number from 1 to 1000, not 0
 """
