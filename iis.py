@@ -703,7 +703,7 @@ class Bilinear(Network):
 class SumFunction(ParitySum):
     """ParitySum with another target than parity: any function of the sum, as its answers for 0 ... k.
 
-    With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. Raises ValueError unless k + 1 integers, 0 to 1,000.
+    With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. ValueError unless they are k + 1 integers, 0 to 1,000.
     """
     answers: tuple = (0, 0, 1, 1, 0, 0)  # is the sum in the middle?
     name = "function"

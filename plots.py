@@ -353,7 +353,8 @@ def curriculum(seeds=10):
             counted(axes[number].xaxis)
     axes[0].set_ylabel(LEARNED)
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return titled(figure, "First the sum, then the parity: as fast as mixed, but the sum may be forgotten",
+    return titled(figure,
+                  "First the sum, then the parity: about as fast as mixed, but the sum may be forgotten",
                   f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
 
 
