@@ -1657,7 +1657,7 @@ def command(options, found, interrupt):
     """
     runs, count = planned(options), number("show", options["show"] or 0, 0, 10_000, whole=True)
     problem, seed = runs[0]["problem"], runs[0]["seed"]
-    failures, said, lock = [], {}, threading.Lock()
+    failures, lock = [], threading.Lock()
     with numba.core.event.install_listener("numba:compile", Compiling()):
         for settings in [settings for settings in runs if settings["seed"] == seed]:
             failed = run_one(settings | {"examples": 1})  # compiles, and finds what is out of range
@@ -1686,30 +1686,30 @@ def command(options, found, interrupt):
                 right = ", ".join(f"{task} {100 * right[task]:.1f} %" for task in asked(settings, run))
                 progress(f"{name}, {supervision}, seed {seed}: {right} right after {run.examples:,} examples")
 
-    def train_all(runs):  # returns the controls
-        controls = []
+    def train_all(runs):
         reporting = [settings | {"report": functools.partial(note, settings)} for settings in runs]
         with contextlib.closing(sweep(reporting, store=options["store"], jobs=options["jobs"])) as ended:
             for settings, run in ended:
-                name, supervision = settings["network"].name, settings["supervision"]
                 if isinstance(run, Exception):
-                    failures.append(f"{name}, seed {settings['seed']}: {run}")
-                    found.pop((name, supervision, settings["seed"]), None)
-                    continue
-                note(settings, run, ended=True)
-                if settings["seed"] == seed and run.network:
-                    asks = Explicit(problem) if supervision == "explicit" else problem
-                    said[f"{name} {supervision}: "] = asked(settings, run), answers(asks, run.network, inputs)
-                controls.append(settings | {"supervision": "target", "examples": run.examples})
-        return controls
+                    name, failed = settings["network"].name, settings["seed"]
+                    failures.append(f"{name}, seed {failed}: {run}")
+                    found.pop((name, settings["supervision"], failed), None)
+                else:
+                    note(settings, run, ended=True)
 
-    controls = train_all(runs)
+    train_all(runs)
     if runs[0]["supervision"] != "target":
-        train_all(controls)
+        control = {"supervision": "target"}
+        train_all([settings | control | {"examples": run.examples} for settings, run in found.values()])
     progress("")
     if count and not options["json"]:
-        print("What was answered:" if said else "What was answered, the store does not know.")
-        show(problem, inputs, {"truth: ": (problem.tasks, labels)} | said)
+        said = {"truth: ": (problem.tasks, labels)}
+        for (name, supervision, drawn), (settings, run) in sorted(found.items()):
+            if drawn == seed and run.network:  # a run from the store has none
+                asks = Explicit(problem) if supervision == "explicit" else problem
+                said[f"{name} {supervision}: "] = asked(settings, run), answers(asks, run.network, inputs)
+        print("What was answered:" if len(said) > 1 else "What was answered, the store does not know.")
+        show(problem, inputs, said)
     return failures
 
 
