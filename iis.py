@@ -343,14 +343,14 @@ class Cache(numba.core.caching.FunctionCache):
             say(f"iis.py: compiled code cannot be kept in {self.cache_path}: {error.strerror}")
 
 
-def kernel(function, **options):
+def kernel(function, inline="never"):
     """Have Numba compile the function when it is first called, and keep the machine code on disk."""
-    options |= {
-        "nogil": True,  # other threads run meanwhile
-        "error_model": "numpy",  # x / 0 is inf and no exception: else no division is vectorised
-        "fastmath": {"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
-    }
-    compiled = numba.njit(**options)(function)
+    compiled = numba.njit(
+        inline=inline,
+        nogil=True,  # other threads run meanwhile
+        error_model="numpy",  # x / 0 is inf and no exception: else no division is vectorised
+        fastmath={"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
+    )(function)
     try:
         compiled._cache = Cache(function)
     except RuntimeError:
@@ -500,8 +500,8 @@ def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
             loss += math.log(total)
             for a in range(start, stop):
                 dlogits[a] /= total * size
-            dlogits[truth] -= 1 / size
-            for a in range(start, stop):
+                if a == truth:
+                    dlogits[a] -= 1 / size
                 weights, dweights, d = V[a], dV[a], dlogits[a]
                 dc[a] += d
                 for h in range(width):
@@ -552,31 +552,31 @@ class MLP(NumpyMLP):
         self.steps += math.ceil(len(bits) / batch)
         return loss
 
-    def predict(self, inputs):
+    def forward(self, inputs):
         bits, (W, b, V, c) = fitting_inputs(self, inputs), self.params.values()
-        logits = np.empty((len(bits), len(c)), W.dtype)
-        for start in range(0, len(bits), 500):  # by so many that their hidden layer stays in the cache
-            x = bits[start : start + 500]
-            hidden = np.empty((len(x), len(b)), W.dtype)  # (size, n) -> (size, width)
-            affine(pack(x)[0], W, b, hidden)
-            logits[start : start + 500] = np.maximum(hidden, 0, out=hidden) @ V.T + c
-        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)
-        return np.stack([head.argmax(axis=1) for head in heads], axis=1)
+        hidden = np.empty((len(bits), len(b)), W.dtype)  # (size, n) -> (size, width)
+        for start in range(0, len(bits), 500):  # by so many that they stay in the cache
+            rows = slice(start, start + 500)
+            affine(pack(bits[rows])[0], W, b, hidden[rows])
+        np.maximum(hidden, 0, out=hidden)
+        return 2 * bits.astype(W.dtype) - 1, hidden, hidden @ V.T + c
 
 
 KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
 
 
 @part
-def bilinear_head(P, labels, v, c, dv, dc):
-    """From P (size, k) to the loss. Adds to the gradients of v and c, and turns P into its own.
+def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
+    """Add to the gradients of one batch, zeros, and return the loss. W and dW come as (n + 1, k).
 
     The sum is read off the mean of P, plus (k - 1) / 2, and costs k/2 (it - label)²; f = relu(P) v + c costs
     1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The weight k makes up for the mean over P: each
     row of W feels the whole error.
     """
-    size, k = P.shape
-    loss = 0.0
+    size, n, k = len(bits), len(W) - 1, len(v)
+    rows, columns = pack(bits)
+    P, loss = np.empty((size, k), W.dtype), 0.0
+    affine(rows, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
     for i in range(size):
         sum_error, f_error = 0.0, 0.0
         if labels[i, 0] >= 0:
@@ -594,23 +594,12 @@ def bilinear_head(P, labels, v, c, dv, dc):
             if P[i, j] > KINK:
                 dv[j] += f_error * P[i, j] / size
                 dP += f_error * v[j]
-            P[i, j] = dP / size
-    return loss / size
-
-
-@part
-def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
-    """Add to the gradients of one batch, zeros, and return the loss. W and dW come as (n + 1, k)."""
-    n = len(W) - 1
-    rows, columns = pack(bits)
-    P = np.empty((len(bits), len(v)), W.dtype)
-    affine(rows, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
-    loss = bilinear_head(P, labels, v, c, dv, dc)
-    affine(columns, P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k)
-    for i in range(len(P)):
-        for j in range(len(v)):
+            P[i, j] = dP / size  # from here on P is its own gradient
+    affine(columns, P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k); dW[n] is still 0
+    for i in range(size):
+        for j in range(k):
             dW[n, j] += P[i, j]
-    return loss
+    return loss / size
 
 
 @kernel
@@ -671,7 +660,7 @@ class Bilinear(Network):
         self.params = Params({"W": W.astype(dtype), "v": v.astype(dtype), "c": np.zeros(1, dtype)})
 
     def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of what bilinear_head says labels cost, and its gradients."""
+        """Return the mean over examples of what bilinear_batch says labels cost, and its gradients."""
         bits, labels = fitting(self, inputs, labels)
         gradients = self.params.zeros()
         (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
