@@ -377,7 +377,7 @@ class Params(dict):
         self.flat = memory[start : start + sum(sizes)].view(dtype)
         for (name, array), size in zip(arrays.items(), sizes):
             order = "F" if array.flags.fnc else "C"  # columns or rows after each other, as in the array
-            self[name] = memory[start : start + array.nbytes].view(dtype).reshape(array.shape, order=order)
+            self[name] = np.ndarray(array.shape, dtype, memory, start, order=order)
             self[name][:] = array
             start += size
 
@@ -523,8 +523,7 @@ def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, d
         rows, columns = pack(x)
         hidden = np.empty((len(x), len(b)), W.dtype)
         affine(rows, W, b, hidden)  # (size, n) (n, width) -> (size, width)
-        for i in range(len(gradient)):
-            gradient[i] = 0
+        gradient[:] = 0
         total += len(x) * mlp_head(hidden, y, classes, V, c, db, dV, dc)
         affine(columns, hidden, zeros, dW)  # (n, size) (size, width) -> (n, width)
         step += 1
@@ -608,8 +607,7 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
     total = 0.0
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
-        for i in range(len(gradient)):
-            gradient[i] = 0
+        gradient[:] = 0
         total += len(x) * bilinear_batch(x, y, W, v, c, dW, dv, dc)
         for j in range(len(v)):
             dv[j] *= ratio
@@ -749,17 +747,16 @@ class Digits:
         new = np.arange(count) % 3 == 2
         self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
 
-    def sample(self, rng, size):
+    def sample(self, rng, size, held_out=False):
         """Draw examples: bits, uint8 (size, 64 n), and labels, int64 (size, 2)."""
-        return self._illustrate(self.pictures, rng, *self.hidden.sample(rng, size))
+        bits, labels = self.hidden.sample(rng, size)
+        pictures = self.new_pictures if held_out else self.pictures
+        which = rng.integers(0, pictures.shape[1], bits.shape)
+        return pictures[bits, which].reshape(size, -1), labels  # (size, n, 64) -> (size, 64 n)
 
     def sample_held_out(self, rng, size):
-        """Draw examples of pictures that sample never shows."""
-        return self._illustrate(self.new_pictures, rng, *self.hidden.sample(rng, size))
-
-    def _illustrate(self, pictures, rng, bits, labels):
-        which = rng.integers(0, pictures.shape[1], bits.shape)
-        return pictures[bits, which].reshape(len(bits), -1), labels  # (size, n, 64) -> (size, 64 n)
+        """Draw examples of pictures that sample does not show otherwise."""
+        return self.sample(rng, size, held_out=True)
 
     def show(self, bits):
         """Write one example, (64 n,), as pictures, eight side by side."""
@@ -861,8 +858,8 @@ class Code:
                 name = names[every, rng.integers(0, line, size)]
                 operands[every, line, rng.integers(0, 2, size)] = name
             left, right = values[every, operands[:, line, 0]], values[every, operands[:, line, 1]]
-            results = np.stack([left + right, left - right, left * right]) % m  # (3, size)
-            labels[:, line] = results[operators[:, line], every]
+            results = [left + right, left - right, left * right]
+            labels[:, line] = np.choose(operators[:, line], results) % m
             values[every, names[:, line]] = labels[:, line]
         lines = np.tile(np.arange(k), (size, 1))
         return np.dstack([lines, names, operators, operands]), labels
@@ -1206,15 +1203,16 @@ class Transformer(Network):
         asked = labels >= 0
         asked[0, 0] = True  # one at least: cross_entropy takes no notice of it if there is no label
         logits, state = self.forward(tokens, places, asked)
-        # cross_entropy sees a row for each question, and its mean is over these
         loss, dlogits = cross_entropy(logits, labels[asked][:, None], [logits.shape[1]])
-        self.backward(dlogits * (len(logits) / len(labels)), state, gradients)
-        return len(logits) / len(labels) * loss
+        questions = len(logits) / len(labels)  # of each example: the loss is a mean over examples, not these
+        self.backward(questions * dlogits, state, gradients)
+        return questions * loss
 
     def descend(self, inputs, labels, batch, lr=None):
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         inputs, labels = fitting(self, inputs, labels)
-        (tokens, places), gradients, total = self.tokens(inputs), self.params.zeros(), 0.0
+        tokens, places = self.tokens(inputs)
+        gradients, total = self.params.zeros(), 0.0
         for start in range(0, len(inputs), batch):
             rows = slice(start, start + batch)
             total += len(labels[rows]) * self.batch(tokens[rows], places[rows], labels[rows], gradients)
@@ -1310,11 +1308,13 @@ def signal(problem, network, task):
     ParitySum, its network after init in float64; n of at most some 22.
     """
 
+    size = 2**problem.n
+
     def gradient(label):
-        total, size = 0.0, 2**problem.n
-        for start in range(0, size, 2**12):
-            codes = np.arange(start, min(start + 2**12, size), dtype=">u4")
-            bits = np.unpackbits(codes[:, None].view(np.uint8), axis=1)[:, 32 - problem.n :]
+        total = 0.0
+        for start in range(0, size, 4096):
+            codes = np.arange(start, min(start + 4096, size))
+            bits = codes[:, None] >> np.arange(problem.n) & 1  # (codes,) -> (codes, n)
             labels = np.full((len(bits), len(problem.tasks)), -1)
             labels[:, task] = problem.label(bits)[:, task] if label is None else label
             _, gradients = network.loss_and_gradients(bits, labels)
