@@ -362,16 +362,16 @@ part = functools.partial(kernel, inline="always")  # compiled into the kernel th
 
 
 class Params(dict):
-    """Named arrays that are views into one vector, `flat`: the optimiser sees this, the network those.
+    """Named arrays that are views into one vector, `flat`: optimisers use the vector, networks the arrays.
 
     Each array starts on a 64-byte boundary: elsewhere training can take a fifth longer.
     """
 
-    def __init__(self, arrays):
-        dtype = next(iter(arrays.values())).dtype
+    def __init__(self, arrays, dtype):
+        dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, not {dtype}")
-        sizes = [math.ceil(array.nbytes / 64) * 64 for array in arrays.values()]
+        sizes = [math.ceil(array.size * dtype.itemsize / 64) * 64 for array in arrays.values()]
         memory = np.zeros(sum(sizes) + 64, np.uint8)
         start = -memory.ctypes.data % 64  # the first boundary
         self.flat = memory[start : start + sum(sizes)].view(dtype)
@@ -383,10 +383,10 @@ class Params(dict):
 
     def zeros(self):
         """Return as many zeros under the same names."""
-        return Params({name: np.zeros_like(array) for name, array in self.items()})
+        return Params({name: np.zeros_like(array) for name, array in self.items()}, self.flat.dtype)
 
     def __reduce__(self):  # what is copied or pickled gets a vector of its own
-        return Params, (dict(self),)
+        return Params, (dict(self), self.flat.dtype)
 
 
 def fitting(network, inputs, labels):
@@ -514,9 +514,9 @@ def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
 
 
 @kernel
-def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, db, dV, dc):
+def mlp_descend(bits, labels, classes, batch, lr, step, weights, gradient, mean, square, W, b, V, c,
+                dW, db, dV, dc):
     """Network.descend for NumpyMLP; return the loss summed over examples."""
-    weights, gradient, mean, square = state
     total, zeros = 0.0, np.zeros_like(b)
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
@@ -538,16 +538,16 @@ class MLP(NumpyMLP):
 
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
-        self.params = Params(self.params)
+        self.params = Params(self.params, dtype)
         self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
 
     def descend(self, inputs, labels, batch, lr=None):
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         bits, labels = fitting(self, inputs, labels)
         gradients, classes = self.params.zeros(), np.array(self.classes)
-        state = self.params.flat, gradients.flat, self.mean, self.square
+        vectors = self.params.flat, gradients.flat, self.mean, self.square
         arrays = *self.params.values(), *gradients.values()
-        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, state, *arrays)
+        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, *vectors, *arrays)
         self.steps += math.ceil(len(bits) / batch)
         return loss
 
@@ -566,16 +566,16 @@ KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide
 
 @part
 def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
-    """Add to the gradients of one batch, zeros, and return the loss. W and dW come as (n + 1, k).
+    """Add to the gradients of one batch, zeros, and return the loss.
 
     The sum is read off the mean of P, plus (k - 1) / 2, and costs k/2 (it - label)²; f = relu(P) v + c costs
     1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The weight k makes up for the mean over P: each
     row of W feels the whole error.
     """
-    size, n, k = len(bits), len(W) - 1, len(v)
+    (size, n), k = bits.shape, len(v)
     rows, columns = pack(bits)
     P, loss = np.empty((size, k), W.dtype), 0.0
-    affine(rows, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
+    affine(rows, W.T[:n], W.T[n], P)  # (size, n) (n, k) -> (size, k)
     for i in range(size):
         sum_error, f_error = 0.0, 0.0
         if labels[i, 0] >= 0:
@@ -594,10 +594,10 @@ def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
                 dv[j] += f_error * P[i, j] / size
                 dP += f_error * v[j]
             P[i, j] = dP / size  # from here on P is its own gradient
-    affine(columns, P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k); dW[n] is still 0
+    affine(columns, P, dW.T[n], dW.T[:n])  # (n, size) (size, k) -> (n, k); dW.T[n] is still 0
     for i in range(size):
         for j in range(k):
-            dW[n, j] += P[i, j]
+            dW[j, n] += P[i, j]
     return loss / size
 
 
@@ -655,24 +655,21 @@ class Bilinear(Network):
         if self.spread:
             W += self.spread * rng.standard_normal(W.shape)
             v += self.spread * rng.standard_normal(k)
-        self.params = Params({"W": W.astype(dtype), "v": v.astype(dtype), "c": np.zeros(1, dtype)})
+        self.params = Params({"W": W, "v": v, "c": np.zeros(1)}, dtype)
 
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of what bilinear_batch says labels cost, and its gradients."""
         bits, labels = fitting(self, inputs, labels)
         gradients = self.params.zeros()
-        (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
-        return bilinear_batch(bits, labels, W.T, v, c, dW.T, dv, dc), gradients
+        return bilinear_batch(bits, labels, *self.params.values(), *gradients.values()), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
         bits, labels = fitting(self, inputs, labels)
         batch = number("batch", batch, 1, whole=True)
         rate, ratio = self.rates(self.n, len(self.params["v"]), batch)
         lr, gradients = number("lr", rate if lr is None else lr, 0, 1e38), self.params.zeros()
-        (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
-        flat = self.params.flat, gradients.flat
-        return bilinear_descend(bits, labels, batch, lr, ratio, *flat, W.T, v, c, dW.T, dv, dc)
+        arrays = self.params.flat, gradients.flat, *self.params.values(), *gradients.values()
+        return bilinear_descend(bits, labels, batch, lr, ratio, *arrays)
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
@@ -1104,21 +1101,17 @@ class Transformer(Network):
         if self.n > 500:
             raise ValueError(f"network transformer takes up to 500 bits, not {self.n}")
         self.fields = (self.n + len(self.classes), 3) if self.n else problem.fields
-        w, outputs = self.width, max(self.classes)
-        block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,)}
-        block |= {"U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
-        shapes = {"E": (w, sum(self.fields))}
+        w, outputs, gain = self.width, max(self.classes), np.ones(self.width)
+
+        def matrix(rows, columns):
+            return 0.5 * columns**-0.5 * rng.standard_normal((rows, columns))
+
+        params = {"E": len(self.fields) ** -0.5 * rng.standard_normal((w, sum(self.fields)))}
         for layer in range(self.layers):
-            shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
-        shapes |= {"g": (w,), "H": (outputs, w), "c": (outputs,)}
-        params = {}
-        for name, shape in shapes.items():
-            start = np.full(shape, 1.0 if name[0] in "gh" else 0.0)
-            if len(shape) == 2:
-                deviation = len(self.fields) ** -0.5 if name == "E" else 0.5 * shape[1] ** -0.5
-                start = deviation * rng.standard_normal(shape)
-            params[name] = start.astype(dtype)
-        self.params = Params(params)
+            arrays = {"g": gain, "A": matrix(3 * w, w), "O": matrix(w, w), "h": gain}
+            arrays |= {"U": matrix(2 * w, w), "b": np.zeros(2 * w), "D": matrix(w, 2 * w)}
+            params |= {f"{name}{layer}": array for name, array in arrays.items()}
+        self.params = Params(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
         self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
 
     def tokens(self, inputs):
