@@ -327,7 +327,7 @@ def say(words):
 
 
 class Cache(numba.core.caching.FunctionCache):
-    """Machine code on disk. What cannot be read or kept there is compiled again, which costs time alone."""
+    """Machine code on disk. If its files cannot be read or written, kernels are compiled again."""
 
     def load_overload(self, *call):
         try:
@@ -390,14 +390,14 @@ class Params(dict):
 
 
 def fitting(network, inputs, labels):
-    """Return both as kernels take them. Raises ValueError for what does not fit, and before init."""
+    """Return both as kernels take them. Raises ValueError if they do not fit, and before init."""
     inputs = fitting_inputs(network, inputs)
     labels = checked("labels", labels, (max(1, len(inputs)), len(network.classes)), -1, network.classes)
     return inputs, np.ascontiguousarray(labels, np.int64)
 
 
 def fitting_inputs(network, inputs):
-    """Return bits (size, n), or a sequence (size, length, fields)."""
+    """Return bits, uint8 (size, n), or sequences (size, length, fields). Raises as `fitting` does."""
     shape = np.shape(inputs)
     if network.params and network.n:  # without params this raises ValueError
         return np.ascontiguousarray(checked("inputs", inputs, (*shape[:1], network.n), 0, 2), np.uint8)
@@ -546,8 +546,8 @@ class MLP(NumpyMLP):
         bits, labels = fitting(self, inputs, labels)
         gradients, classes = self.params.zeros(), np.array(self.classes)
         vectors = self.params.flat, gradients.flat, self.mean, self.square
-        arrays = *self.params.values(), *gradients.values()
-        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, *vectors, *arrays)
+        arrays = *vectors, *self.params.values(), *gradients.values()
+        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, *arrays)
         self.steps += math.ceil(len(bits) / batch)
         return loss
 
@@ -561,7 +561,7 @@ class MLP(NumpyMLP):
         return 2 * bits.astype(W.dtype) - 1, hidden, hidden @ V.T + c
 
 
-KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
+KINK = 1e-12  # values up to this count as 0: rounding must not decide whether a hinge is on
 
 
 @part
@@ -645,16 +645,15 @@ class Bilinear(Network):
         return 0.02 * min(1, 1.5 * batch / n), min(5, 5 * (5 / k) ** 3)
 
     def init(self, problem, rng, dtype=np.float32):
-        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, and add the noise, if any."""
-        if problem.tasks[0] != "sum" or len(problem.classes) != 2 or problem.classes[1] != 2:
+        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, plus the noise of `spread`."""
+        if problem.tasks[0] != "sum" or tuple(problem.classes[1:]) != (2,):
             raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
-        n, k = problem.sample(rng, 1)[0].shape[1], problem.classes[0] - 1
-        self.n, self.classes = n, problem.classes
+        self.n, self.classes = problem.sample(rng, 1)[0].shape[1], problem.classes
+        n, k = self.n, self.classes[0] - 1
         W, v = np.zeros((k, n + 1), order="F"), np.zeros(k)  # in W a bit's weights side by side, for affine
         W[:, n] = k / 2 - np.arange(k)
-        if self.spread:
-            W += self.spread * rng.standard_normal(W.shape)
-            v += self.spread * rng.standard_normal(k)
+        W += self.spread * rng.standard_normal(W.shape)
+        v += self.spread * rng.standard_normal(k)
         self.params = Params({"W": W, "v": v, "c": np.zeros(1)}, dtype)
 
     def loss_and_gradients(self, inputs, labels):
@@ -674,9 +673,9 @@ class Bilinear(Network):
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
         bits = fitting_inputs(self, inputs)
-        (W, v, c), n = self.params.values(), self.n
+        W, v, c = self.params.values()
         P = np.empty((len(bits), len(v)), v.dtype)  # (size, n) -> (size, k)
-        affine(pack(bits)[0], W.T[:n], W.T[n], P)
+        affine(pack(bits)[0], W.T[:-1], W.T[-1], P)
         sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
         return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
 
@@ -768,9 +767,9 @@ class Lego:
     """A chain of k variables, each plus or minus the one before, told in random order (Zhang et al. 2022).
 
     "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th variable, and so
-    for t hops of reasoning; label 0 stands for -1, label 1 for +1. So many `others` form shorter chains, told
-    in between, and nobody asks for them: without them the last value would be the product of all signs,
-    whatever their order, and with a single one a like shortcut is left. The chain asked for is the longest.
+    for t hops of reasoning; label 0 stands for -1, label 1 for +1. `others` is the number of variables that
+    form further, shorter chains, for which no task asks. Without them the last value would be the product of
+    all signs, whatever their order; a single one leaves a similar shortcut.
 
     An example is one position for each clause, int64 (k + others, 3): the variable assigned, the sign (0 for
     minus), and what it is assigned, k + others standing for the constant.
@@ -843,21 +842,20 @@ class Code:
 
     def sample(self, rng, size):
         """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
-        every, k, m = np.arange(size), self.k, self.modulus
+        rows, k, m = np.arange(size), self.k, self.modulus
         names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
-        # first constants throughout, and none is 0 in a product: that would give the value away
-        smallest = np.where(operators == 2, 1, 0)[:, :, None]
-        operands = k + rng.integers(smallest, m, (size, k, 2))
+        smallest = np.where(operators == 2, 1, 0)  # a product with 0 would give the value away
+        operands = k + rng.integers(smallest[:, :, None], m, (size, k, 2))  # constants, to begin with
         values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
         values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
         for line in range(k):
             if line > 0:
-                name = names[every, rng.integers(0, line, size)]
-                operands[every, line, rng.integers(0, 2, size)] = name
-            left, right = values[every, operands[:, line, 0]], values[every, operands[:, line, 1]]
+                name = names[rows, rng.integers(0, line, size)]
+                operands[rows, line, rng.integers(0, 2, size)] = name
+            left, right = values[rows, operands[:, line, 0]], values[rows, operands[:, line, 1]]
             results = [left + right, left - right, left * right]
             labels[:, line] = np.choose(operators[:, line], results) % m
-            values[every, names[:, line]] = labels[:, line]
+            values[rows, names[:, line]] = labels[:, line]
         lines = np.tile(np.arange(k), (size, 1))
         return np.dstack([lines, names, operators, operands]), labels
 
@@ -1217,7 +1215,8 @@ class Transformer(Network):
         """Return how much positions look at others, averaged over heads: (layers, size, length, length)."""
         tokens, places = self.tokens(fitting_inputs(self, inputs))
         _, (_, kept, *_) = self.forward(tokens, places, places >= 0)
-        return np.stack([state[4].mean(axis=0).transpose(2, 0, 1) for state in kept])
+        attention = [layer[4].mean(axis=0) for layer in kept]  # (heads, length, length, size), without heads
+        return np.stack(attention).transpose(0, 3, 1, 2)
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
@@ -1278,12 +1277,12 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
         for curve, value in zip(curves.values(), (w, b, v, c, M, *right)):
             curve.append(value)
         # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
-        by_sum, by_parity = sums - s, (f - target) * v[:, None] * (P > KINK)
+        sum_error, f_error = sums - s, f - target
         dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
         for weight, has_sum, has_parity in kinds[supervision]:
-            delta = has_sum * by_sum + has_parity * by_parity  # (k, cases)
+            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > KINK)  # (k, cases)
             dP += weight * share * delta
-            df += weight * share * has_parity * (f - target)
+            df += weight * share * has_parity * f_error
             noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
         # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch
         drift = dP @ z.T  # E[δ zᵀ]
