@@ -358,7 +358,7 @@ def kernel(function, inline="never"):
     return compiled
 
 
-part = functools.partial(kernel, inline="always")  # compiled into the kernel that calls it: takes less time
+part = functools.partial(kernel, inline="always")  # copied into the kernel that calls it: compiles faster
 
 
 class Params(dict):
@@ -533,7 +533,7 @@ def mlp_descend(bits, labels, classes, batch, lr, step, weights, gradient, mean,
 
 @dataclass
 class MLP(NumpyMLP):
-    """NumpyMLP with a compiled descent: a step takes a seventh of the time at batch 64, a quarter at 256."""
+    """NumpyMLP with compiled kernels: a step takes a seventh of the time at batch 64, a quarter at 256."""
     name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
@@ -551,7 +551,7 @@ class MLP(NumpyMLP):
         self.steps += math.ceil(len(bits) / batch)
         return loss
 
-    def forward(self, inputs):
+    def forward(self, inputs):  # x @ W by look-ups
         bits, (W, b, V, c) = fitting_inputs(self, inputs), self.params.values()
         hidden = np.empty((len(bits), len(b)), W.dtype)  # (size, n) -> (size, width)
         for start in range(0, len(bits), 500):  # by so many that they stay in the cache
@@ -566,11 +566,11 @@ KINK = 1e-12  # values up to this count as 0: rounding must not decide whether a
 
 @part
 def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
-    """Add to the gradients of one batch, zeros, and return the loss.
+    """Add the gradients of one batch to dW, dv and dc, which are 0, and return the loss.
 
-    The sum is read off the mean of P, plus (k - 1) / 2, and costs k/2 (it - label)²; f = relu(P) v + c costs
-    1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The weight k makes up for the mean over P: each
-    row of W feels the whole error.
+    P = x̃ Wᵀ, as in Bilinear. The sum is read off the mean of P, plus (k - 1) / 2, and costs
+    k/2 (it - label)²; f = relu(P) v + c costs 1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The
+    weight k makes up for the mean over P: each row of W feels the whole error.
     """
     (size, n), k = bits.shape, len(v)
     rows, columns = pack(bits)
@@ -1167,7 +1167,7 @@ class Transformer(Network):
             g, A, O, h, U, b, D = self.layer(self.params, layer)
             dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
-            np.matmul(dx, self.squares(hidden).mT, out=self.squares(dD.T).mT)
+            np.matmul(dx, self.squares(hidden).mT, out=self.squares(dD.T).mT)  # dD = dx @ hidden.T
             dhidden = (self.squares(D.T) @ dx).reshape(hidden.shape)
             dhidden *= np.sign(hidden)  # 0 where a unit is off, else 1
             np.matmul(self.squares(dhidden), y2.T, out=self.squares(dU))
@@ -1195,7 +1195,7 @@ class Transformer(Network):
         asked[0, 0] = True  # one at least: cross_entropy takes no notice of it if there is no label
         logits, state = self.forward(tokens, places, asked)
         loss, dlogits = cross_entropy(logits, labels[asked][:, None], [logits.shape[1]])
-        questions = len(logits) / len(labels)  # of each example: the loss is a mean over examples, not these
+        questions = len(logits) / len(labels)  # per example: the loss is a mean over examples, not questions
         self.backward(questions * dlogits, state, gradients)
         return questions * loss
 
@@ -1215,8 +1215,8 @@ class Transformer(Network):
         """Return how much positions look at others, averaged over heads: (layers, size, length, length)."""
         tokens, places = self.tokens(fitting_inputs(self, inputs))
         _, (_, kept, *_) = self.forward(tokens, places, places >= 0)
-        attention = [layer[4].mean(axis=0) for layer in kept]  # (heads, length, length, size), without heads
-        return np.stack(attention).transpose(0, 3, 1, 2)
+        layers = [attention.mean(axis=0) for _, _, _, _, attention, *_ in kept]  # -> (length, length, size)
+        return np.stack(layers).transpose(0, 3, 1, 2)  # -> (layers, size, length, length)
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
