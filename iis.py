@@ -574,7 +574,7 @@ def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
     """
     (size, n), k = bits.shape, len(v)
     rows, columns = pack(bits)
-    P, loss = np.empty((size, k), W.dtype), 0.0
+    P, loss, zeros = np.empty((size, k), W.dtype), 0.0, np.zeros_like(v)
     affine(rows, W.T[:n], W.T[n], P)  # (size, n) (n, k) -> (size, k)
     for i in range(size):
         sum_error, f_error = 0.0, 0.0
@@ -594,10 +594,8 @@ def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
                 dv[j] += f_error * P[i, j] / size
                 dP += f_error * v[j]
             P[i, j] = dP / size  # from here on P is its own gradient
-    affine(columns, P, dW.T[n], dW.T[:n])  # (n, size) (size, k) -> (n, k); dW.T[n] is still 0
-    for i in range(size):
-        for j in range(k):
             dW[j, n] += P[i, j]
+    affine(columns, P, zeros, dW.T[:n])  # (n, size) (size, k) -> (n, k)
     return loss / size
 
 
