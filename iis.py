@@ -327,7 +327,7 @@ def say(words):
 
 
 class Cache(numba.core.caching.FunctionCache):
-    """Machine code on disk. What cannot be read or kept there is compiled again, which costs time alone."""
+    """Machine code on disk. If its files cannot be read or written, kernels are compiled again."""
 
     def load_overload(self, *call):
         try:
@@ -343,14 +343,14 @@ class Cache(numba.core.caching.FunctionCache):
             say(f"iis.py: compiled code cannot be kept in {self.cache_path}: {error.strerror}")
 
 
-def kernel(function, **options):
+def kernel(function, inline="never"):
     """Have Numba compile the function when it is first called, and keep the machine code on disk."""
-    options |= {
-        "nogil": True,  # other threads run meanwhile
-        "error_model": "numpy",  # x / 0 is inf and no exception: else no division is vectorised
-        "fastmath": {"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
-    }
-    compiled = numba.njit(**options)(function)
+    compiled = numba.njit(
+        inline=inline,
+        nogil=True,  # other threads run meanwhile
+        error_model="numpy",  # x / 0 is inf and no exception: else no division is vectorised
+        fastmath={"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
+    )(function)
     try:
         compiled._cache = Cache(function)
     except RuntimeError:
@@ -358,46 +358,46 @@ def kernel(function, **options):
     return compiled
 
 
-part = functools.partial(kernel, inline="always")  # compiled into the kernel that calls it: takes less time
+part = functools.partial(kernel, inline="always")  # copied into the kernel that calls it: compiles faster
 
 
 class Params(dict):
-    """Named arrays that are views into one vector, `flat`: the optimiser sees this, the network those.
+    """Named arrays that are views into one vector, `flat`: optimisers use the vector, networks the arrays.
 
     Each array starts on a 64-byte boundary: elsewhere training can take a fifth longer.
     """
 
-    def __init__(self, arrays):
-        dtype = next(iter(arrays.values())).dtype
+    def __init__(self, arrays, dtype):
+        dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, not {dtype}")
-        sizes = [math.ceil(array.nbytes / 64) * 64 for array in arrays.values()]
+        sizes = [math.ceil(array.size * dtype.itemsize / 64) * 64 for array in arrays.values()]
         memory = np.zeros(sum(sizes) + 64, np.uint8)
         start = -memory.ctypes.data % 64  # the first boundary
         self.flat = memory[start : start + sum(sizes)].view(dtype)
         for (name, array), size in zip(arrays.items(), sizes):
             order = "F" if array.flags.fnc else "C"  # columns or rows after each other, as in the array
-            self[name] = memory[start : start + array.nbytes].view(dtype).reshape(array.shape, order=order)
+            self[name] = np.ndarray(array.shape, dtype, memory, start, order=order)
             self[name][:] = array
             start += size
 
     def zeros(self):
         """Return as many zeros under the same names."""
-        return Params({name: np.zeros_like(array) for name, array in self.items()})
+        return Params({name: np.zeros_like(array) for name, array in self.items()}, self.flat.dtype)
 
     def __reduce__(self):  # what is copied or pickled gets a vector of its own
-        return Params, (dict(self),)
+        return Params, (dict(self), self.flat.dtype)
 
 
 def fitting(network, inputs, labels):
-    """Return both as kernels take them. Raises ValueError for what does not fit, and before init."""
+    """Return both as kernels take them. Raises ValueError if they do not fit, and before init."""
     inputs = fitting_inputs(network, inputs)
     labels = checked("labels", labels, (max(1, len(inputs)), len(network.classes)), -1, network.classes)
     return inputs, np.ascontiguousarray(labels, np.int64)
 
 
 def fitting_inputs(network, inputs):
-    """Return bits (size, n), or a sequence (size, length, fields)."""
+    """Return bits, uint8 (size, n), or sequences (size, length, fields). Raises as `fitting` does."""
     shape = np.shape(inputs)
     if network.params and network.n:  # without params this raises ValueError
         return np.ascontiguousarray(checked("inputs", inputs, (*shape[:1], network.n), 0, 2), np.uint8)
@@ -500,8 +500,8 @@ def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
             loss += math.log(total)
             for a in range(start, stop):
                 dlogits[a] /= total * size
-            dlogits[truth] -= 1 / size
-            for a in range(start, stop):
+                if a == truth:
+                    dlogits[a] -= 1 / size
                 weights, dweights, d = V[a], dV[a], dlogits[a]
                 dc[a] += d
                 for h in range(width):
@@ -514,17 +514,16 @@ def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
 
 
 @kernel
-def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, db, dV, dc):
+def mlp_descend(bits, labels, classes, batch, lr, step, weights, gradient, mean, square, W, b, V, c,
+                dW, db, dV, dc):
     """Network.descend for NumpyMLP; return the loss summed over examples."""
-    weights, gradient, mean, square = state
     total, zeros = 0.0, np.zeros_like(b)
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
         rows, columns = pack(x)
         hidden = np.empty((len(x), len(b)), W.dtype)
         affine(rows, W, b, hidden)  # (size, n) (n, width) -> (size, width)
-        for i in range(len(gradient)):
-            gradient[i] = 0
+        gradient[:] = 0
         total += len(x) * mlp_head(hidden, y, classes, V, c, db, dV, dc)
         affine(columns, hidden, zeros, dW)  # (n, size) (size, width) -> (n, width)
         step += 1
@@ -534,49 +533,49 @@ def mlp_descend(bits, labels, classes, batch, lr, step, state, W, b, V, c, dW, d
 
 @dataclass
 class MLP(NumpyMLP):
-    """NumpyMLP with a compiled descent: a step takes a seventh of the time at batch 64, a quarter at 256."""
+    """NumpyMLP with compiled kernels: a step takes a seventh of the time at batch 64, a quarter at 256."""
     name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
-        self.params = Params(self.params)
+        self.params = Params(self.params, dtype)
         self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
 
     def descend(self, inputs, labels, batch, lr=None):
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         bits, labels = fitting(self, inputs, labels)
         gradients, classes = self.params.zeros(), np.array(self.classes)
-        state = self.params.flat, gradients.flat, self.mean, self.square
-        arrays = *self.params.values(), *gradients.values()
-        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, state, *arrays)
+        vectors = self.params.flat, gradients.flat, self.mean, self.square
+        arrays = *vectors, *self.params.values(), *gradients.values()
+        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, *arrays)
         self.steps += math.ceil(len(bits) / batch)
         return loss
 
-    def predict(self, inputs):
+    def forward(self, inputs):  # x @ W by look-ups
         bits, (W, b, V, c) = fitting_inputs(self, inputs), self.params.values()
-        logits = np.empty((len(bits), len(c)), W.dtype)
-        for start in range(0, len(bits), 500):  # by so many that their hidden layer stays in the cache
-            x = bits[start : start + 500]
-            hidden = np.empty((len(x), len(b)), W.dtype)  # (size, n) -> (size, width)
-            affine(pack(x)[0], W, b, hidden)
-            logits[start : start + 500] = np.maximum(hidden, 0, out=hidden) @ V.T + c
-        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)
-        return np.stack([head.argmax(axis=1) for head in heads], axis=1)
+        hidden = np.empty((len(bits), len(b)), W.dtype)  # (size, n) -> (size, width)
+        for start in range(0, len(bits), 500):  # by so many that they stay in the cache
+            rows = slice(start, start + 500)
+            affine(pack(bits[rows])[0], W, b, hidden[rows])
+        np.maximum(hidden, 0, out=hidden)
+        return 2 * bits.astype(W.dtype) - 1, hidden, hidden @ V.T + c
 
 
-KINK = 1e-12  # what is no further above 0 counts as 0: rounding must not decide where a hinge bends
+KINK = 1e-12  # values up to this count as 0: rounding must not decide whether a hinge is on
 
 
 @part
-def bilinear_head(P, labels, v, c, dv, dc):
-    """From P (size, k) to the loss. Adds to the gradients of v and c, and turns P into its own.
+def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
+    """Add the gradients of one batch to dW, dv and dc, which are 0, and return the loss.
 
-    The sum is read off the mean of P, plus (k - 1) / 2, and costs k/2 (it - label)²; f = relu(P) v + c costs
-    1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The weight k makes up for the mean over P: each
-    row of W feels the whole error.
+    P = x̃ Wᵀ, as in Bilinear. The sum is read off the mean of P, plus (k - 1) / 2, and costs
+    k/2 (it - label)²; f = relu(P) v + c costs 1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The
+    weight k makes up for the mean over P: each row of W feels the whole error.
     """
-    size, k = P.shape
-    loss = 0.0
+    (size, n), k = bits.shape, len(v)
+    rows, columns = pack(bits)
+    P, loss, zeros = np.empty((size, k), W.dtype), 0.0, np.zeros_like(v)
+    affine(rows, W.T[:n], W.T[n], P)  # (size, n) (n, k) -> (size, k)
     for i in range(size):
         sum_error, f_error = 0.0, 0.0
         if labels[i, 0] >= 0:
@@ -594,23 +593,10 @@ def bilinear_head(P, labels, v, c, dv, dc):
             if P[i, j] > KINK:
                 dv[j] += f_error * P[i, j] / size
                 dP += f_error * v[j]
-            P[i, j] = dP / size
+            P[i, j] = dP / size  # from here on P is its own gradient
+            dW[j, n] += P[i, j]
+    affine(columns, P, zeros, dW.T[:n])  # (n, size) (size, k) -> (n, k)
     return loss / size
-
-
-@part
-def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
-    """Add to the gradients of one batch, zeros, and return the loss. W and dW come as (n + 1, k)."""
-    n = len(W) - 1
-    rows, columns = pack(bits)
-    P = np.empty((len(bits), len(v)), W.dtype)
-    affine(rows, W[:n], W[n], P)  # (size, n) (n, k) -> (size, k)
-    loss = bilinear_head(P, labels, v, c, dv, dc)
-    affine(columns, P, dW[n], dW[:n])  # (n, size) (size, k) -> (n, k)
-    for i in range(len(P)):
-        for j in range(len(v)):
-            dW[n, j] += P[i, j]
-    return loss
 
 
 @kernel
@@ -619,8 +605,7 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
     total = 0.0
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
-        for i in range(len(gradient)):
-            gradient[i] = 0
+        gradient[:] = 0
         total += len(x) * bilinear_batch(x, y, W, v, c, dW, dv, dc)
         for j in range(len(v)):
             dv[j] *= ratio
@@ -658,41 +643,37 @@ class Bilinear(Network):
         return 0.02 * min(1, 1.5 * batch / n), min(5, 5 * (5 / k) ** 3)
 
     def init(self, problem, rng, dtype=np.float32):
-        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, and add the noise, if any."""
-        if problem.tasks[0] != "sum" or len(problem.classes) != 2 or problem.classes[1] != 2:
+        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, plus the noise of `spread`."""
+        if problem.tasks[0] != "sum" or tuple(problem.classes[1:]) != (2,):
             raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
-        n, k = problem.sample(rng, 1)[0].shape[1], problem.classes[0] - 1
-        self.n, self.classes = n, problem.classes
+        self.n, self.classes = problem.sample(rng, 1)[0].shape[1], problem.classes
+        n, k = self.n, self.classes[0] - 1
         W, v = np.zeros((k, n + 1), order="F"), np.zeros(k)  # in W a bit's weights side by side, for affine
         W[:, n] = k / 2 - np.arange(k)
-        if self.spread:
-            W += self.spread * rng.standard_normal(W.shape)
-            v += self.spread * rng.standard_normal(k)
-        self.params = Params({"W": W.astype(dtype), "v": v.astype(dtype), "c": np.zeros(1, dtype)})
+        W += self.spread * rng.standard_normal(W.shape)
+        v += self.spread * rng.standard_normal(k)
+        self.params = Params({"W": W, "v": v, "c": np.zeros(1)}, dtype)
 
     def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of what bilinear_head says labels cost, and its gradients."""
+        """Return the mean over examples of what bilinear_batch says labels cost, and its gradients."""
         bits, labels = fitting(self, inputs, labels)
         gradients = self.params.zeros()
-        (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
-        return bilinear_batch(bits, labels, W.T, v, c, dW.T, dv, dc), gradients
+        return bilinear_batch(bits, labels, *self.params.values(), *gradients.values()), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
         bits, labels = fitting(self, inputs, labels)
         batch = number("batch", batch, 1, whole=True)
         rate, ratio = self.rates(self.n, len(self.params["v"]), batch)
         lr, gradients = number("lr", rate if lr is None else lr, 0, 1e38), self.params.zeros()
-        (W, v, c), (dW, dv, dc) = self.params.values(), gradients.values()
-        flat = self.params.flat, gradients.flat
-        return bilinear_descend(bits, labels, batch, lr, ratio, *flat, W.T, v, c, dW.T, dv, dc)
+        arrays = self.params.flat, gradients.flat, *self.params.values(), *gradients.values()
+        return bilinear_descend(bits, labels, batch, lr, ratio, *arrays)
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
         bits = fitting_inputs(self, inputs)
-        (W, v, c), n = self.params.values(), self.n
+        W, v, c = self.params.values()
         P = np.empty((len(bits), len(v)), v.dtype)  # (size, n) -> (size, k)
-        affine(pack(bits)[0], W.T[:n], W.T[n], P)
+        affine(pack(bits)[0], W.T[:-1], W.T[-1], P)
         sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
         return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
 
@@ -760,17 +741,16 @@ class Digits:
         new = np.arange(count) % 3 == 2
         self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
 
-    def sample(self, rng, size):
+    def sample(self, rng, size, held_out=False):
         """Draw examples: bits, uint8 (size, 64 n), and labels, int64 (size, 2)."""
-        return self._illustrate(self.pictures, rng, *self.hidden.sample(rng, size))
+        bits, labels = self.hidden.sample(rng, size)
+        pictures = self.new_pictures if held_out else self.pictures
+        which = rng.integers(0, pictures.shape[1], bits.shape)
+        return pictures[bits, which].reshape(size, -1), labels  # (size, n, 64) -> (size, 64 n)
 
     def sample_held_out(self, rng, size):
-        """Draw examples of pictures that sample never shows."""
-        return self._illustrate(self.new_pictures, rng, *self.hidden.sample(rng, size))
-
-    def _illustrate(self, pictures, rng, bits, labels):
-        which = rng.integers(0, pictures.shape[1], bits.shape)
-        return pictures[bits, which].reshape(len(bits), -1), labels  # (size, n, 64) -> (size, 64 n)
+        """Draw examples of pictures that sample does not show otherwise."""
+        return self.sample(rng, size, held_out=True)
 
     def show(self, bits):
         """Write one example, (64 n,), as pictures, eight side by side."""
@@ -785,9 +765,9 @@ class Lego:
     """A chain of k variables, each plus or minus the one before, told in random order (Zhang et al. 2022).
 
     "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th variable, and so
-    for t hops of reasoning; label 0 stands for -1, label 1 for +1. So many `others` form shorter chains, told
-    in between, and nobody asks for them: without them the last value would be the product of all signs,
-    whatever their order, and with a single one a like shortcut is left. The chain asked for is the longest.
+    for t hops of reasoning; label 0 stands for -1, label 1 for +1. `others` is the number of variables that
+    form further, shorter chains, for which no task asks. Without them the last value would be the product of
+    all signs, whatever their order; a single one leaves a similar shortcut.
 
     An example is one position for each clause, int64 (k + others, 3): the variable assigned, the sign (0 for
     minus), and what it is assigned, k + others standing for the constant.
@@ -860,21 +840,20 @@ class Code:
 
     def sample(self, rng, size):
         """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
-        every, k, m = np.arange(size), self.k, self.modulus
+        rows, k, m = np.arange(size), self.k, self.modulus
         names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
-        # first constants throughout, and none is 0 in a product: that would give the value away
-        smallest = np.where(operators == 2, 1, 0)[:, :, None]
-        operands = k + rng.integers(smallest, m, (size, k, 2))
+        smallest = np.where(operators == 2, 1, 0)  # a product with 0 would give the value away
+        operands = k + rng.integers(smallest[:, :, None], m, (size, k, 2))  # constants, to begin with
         values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
         values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
         for line in range(k):
             if line > 0:
-                name = names[every, rng.integers(0, line, size)]
-                operands[every, line, rng.integers(0, 2, size)] = name
-            left, right = values[every, operands[:, line, 0]], values[every, operands[:, line, 1]]
-            results = np.stack([left + right, left - right, left * right]) % m  # (3, size)
-            labels[:, line] = results[operators[:, line], every]
-            values[every, names[:, line]] = labels[:, line]
+                name = names[rows, rng.integers(0, line, size)]
+                operands[rows, line, rng.integers(0, 2, size)] = name
+            left, right = values[rows, operands[:, line, 0]], values[rows, operands[:, line, 1]]
+            results = [left + right, left - right, left * right]
+            labels[:, line] = np.choose(operators[:, line], results) % m
+            values[rows, names[:, line]] = labels[:, line]
         lines = np.tile(np.arange(k), (size, 1))
         return np.dstack([lines, names, operators, operands]), labels
 
@@ -1118,21 +1097,17 @@ class Transformer(Network):
         if self.n > 500:
             raise ValueError(f"network transformer takes up to 500 bits, not {self.n}")
         self.fields = (self.n + len(self.classes), 3) if self.n else problem.fields
-        w, outputs = self.width, max(self.classes)
-        block = {"g": (w,), "A": (3 * w, w), "O": (w, w), "h": (w,)}
-        block |= {"U": (2 * w, w), "b": (2 * w,), "D": (w, 2 * w)}
-        shapes = {"E": (w, sum(self.fields))}
+        w, outputs, gain = self.width, max(self.classes), np.ones(self.width)
+
+        def matrix(rows, columns):
+            return 0.5 * columns**-0.5 * rng.standard_normal((rows, columns))
+
+        params = {"E": len(self.fields) ** -0.5 * rng.standard_normal((w, sum(self.fields)))}
         for layer in range(self.layers):
-            shapes |= {f"{name}{layer}": shape for name, shape in block.items()}
-        shapes |= {"g": (w,), "H": (outputs, w), "c": (outputs,)}
-        params = {}
-        for name, shape in shapes.items():
-            start = np.full(shape, 1.0 if name[0] in "gh" else 0.0)
-            if len(shape) == 2:
-                deviation = len(self.fields) ** -0.5 if name == "E" else 0.5 * shape[1] ** -0.5
-                start = deviation * rng.standard_normal(shape)
-            params[name] = start.astype(dtype)
-        self.params = Params(params)
+            arrays = {"g": gain, "A": matrix(3 * w, w), "O": matrix(w, w), "h": gain}
+            arrays |= {"U": matrix(2 * w, w), "b": np.zeros(2 * w), "D": matrix(w, 2 * w)}
+            params |= {f"{name}{layer}": array for name, array in arrays.items()}
+        self.params = Params(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
         self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
 
     def tokens(self, inputs):
@@ -1190,7 +1165,7 @@ class Transformer(Network):
             g, A, O, h, U, b, D = self.layer(self.params, layer)
             dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
-            np.matmul(dx, self.squares(hidden).mT, out=self.squares(dD.T).mT)
+            np.matmul(dx, self.squares(hidden).mT, out=self.squares(dD.T).mT)  # dD = dx @ hidden.T
             dhidden = (self.squares(D.T) @ dx).reshape(hidden.shape)
             dhidden *= np.sign(hidden)  # 0 where a unit is off, else 1
             np.matmul(self.squares(dhidden), y2.T, out=self.squares(dU))
@@ -1217,15 +1192,16 @@ class Transformer(Network):
         asked = labels >= 0
         asked[0, 0] = True  # one at least: cross_entropy takes no notice of it if there is no label
         logits, state = self.forward(tokens, places, asked)
-        # cross_entropy sees a row for each question, and its mean is over these
         loss, dlogits = cross_entropy(logits, labels[asked][:, None], [logits.shape[1]])
-        self.backward(dlogits * (len(logits) / len(labels)), state, gradients)
-        return len(logits) / len(labels) * loss
+        questions = len(logits) / len(labels)  # per example: the loss is a mean over examples, not questions
+        self.backward(questions * dlogits, state, gradients)
+        return questions * loss
 
     def descend(self, inputs, labels, batch, lr=None):
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         inputs, labels = fitting(self, inputs, labels)
-        (tokens, places), gradients, total = self.tokens(inputs), self.params.zeros(), 0.0
+        tokens, places = self.tokens(inputs)
+        gradients, total = self.params.zeros(), 0.0
         for start in range(0, len(inputs), batch):
             rows = slice(start, start + batch)
             total += len(labels[rows]) * self.batch(tokens[rows], places[rows], labels[rows], gradients)
@@ -1237,7 +1213,8 @@ class Transformer(Network):
         """Return how much positions look at others, averaged over heads: (layers, size, length, length)."""
         tokens, places = self.tokens(fitting_inputs(self, inputs))
         _, (_, kept, *_) = self.forward(tokens, places, places >= 0)
-        return np.stack([state[4].mean(axis=0).transpose(2, 0, 1) for state in kept])
+        layers = [attention.mean(axis=0) for _, _, _, _, attention, *_ in kept]  # -> (length, length, size)
+        return np.stack(layers).transpose(0, 3, 1, 2)  # -> (layers, size, length, length)
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
@@ -1298,12 +1275,12 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
         for curve, value in zip(curves.values(), (w, b, v, c, M, *right)):
             curve.append(value)
         # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
-        by_sum, by_parity = sums - s, (f - target) * v[:, None] * (P > KINK)
+        sum_error, f_error = sums - s, f - target
         dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
         for weight, has_sum, has_parity in kinds[supervision]:
-            delta = has_sum * by_sum + has_parity * by_parity  # (k, cases)
+            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > KINK)  # (k, cases)
             dP += weight * share * delta
-            df += weight * share * has_parity * (f - target)
+            df += weight * share * has_parity * f_error
             noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
         # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch
         drift = dP @ z.T  # E[δ zᵀ]
@@ -1321,11 +1298,13 @@ def signal(problem, network, task):
     ParitySum, its network after init in float64; n of at most some 22.
     """
 
+    size = 2**problem.n
+
     def gradient(label):
-        total, size = 0.0, 2**problem.n
-        for start in range(0, size, 2**12):
-            codes = np.arange(start, min(start + 2**12, size), dtype=">u4")
-            bits = np.unpackbits(codes[:, None].view(np.uint8), axis=1)[:, 32 - problem.n :]
+        total = 0.0
+        for start in range(0, size, 4096):
+            codes = np.arange(start, min(start + 4096, size))
+            bits = codes[:, None] >> np.arange(problem.n) & 1  # (codes,) -> (codes, n)
             labels = np.full((len(bits), len(problem.tasks)), -1)
             labels[:, task] = problem.label(bits)[:, task] if label is None else label
             _, gradients = network.loss_and_gradients(bits, labels)
