@@ -406,16 +406,13 @@ def fitting_inputs(network, inputs):
 
 @kernel
 def pack(bits):
-    """Pack eight bits to a byte, along rows and down columns: (size, n) -> (n / 8, size), (size / 8, n)."""
-    size, n = bits.shape
-    rows = np.zeros(((n + 7) >> 3, size), np.uint8)
-    columns = np.zeros(((size + 7) >> 3, n), np.uint8)
-    for i in range(size):
-        for j in range(n):
-            rows[j >> 3, i] |= bits[i, j] << (j & 7)
-        for j in range(n):
-            columns[i >> 3, j] |= bits[i, j] << (i & 7)
-    return rows, columns
+    """Pack eight bits of a row to a byte, the first one lowest: (rows, inner) -> (inner / 8, rows)."""
+    rows, inner = bits.shape
+    packed = np.zeros(((inner + 7) >> 3, rows), np.uint8)
+    for j in range(inner):
+        for i in range(rows):
+            packed[j >> 3, i] |= bits[i, j] << (j & 7)
+    return packed
 
 
 @kernel
@@ -426,7 +423,7 @@ def affine(packed, M, b, out):
     sums: add those up once, and each row of S looks its own up. This is the "method of four Russians"
     (Arlazarov, Dinic, Kronrod and Faradzhev 1970). A byte of packed bits holds two look-ups.
 
-    packed (inner / 8, rows) uint8, lowest bit first; M (inner, width); b (width,); out (rows, width).
+    packed (inner / 8, rows) uint8, as from pack; M (inner, width); b (width,); out (rows, width).
     """
     inner, width = M.shape
     sums = np.empty((32, width), M.dtype)  # 16 for the lower half of a byte, 16 for the upper
@@ -520,12 +517,11 @@ def mlp_descend(bits, labels, classes, batch, lr, step, weights, gradient, mean,
     total, zeros = 0.0, np.zeros_like(b)
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
-        rows, columns = pack(x)
         hidden = np.empty((len(x), len(b)), W.dtype)
-        affine(rows, W, b, hidden)  # (size, n) (n, width) -> (size, width)
+        affine(pack(x), W, b, hidden)  # (size, n) (n, width) -> (size, width)
         gradient[:] = 0
         total += len(x) * mlp_head(hidden, y, classes, V, c, db, dV, dc)
-        affine(columns, hidden, zeros, dW)  # (n, size) (size, width) -> (n, width)
+        affine(pack(x.T), hidden, zeros, dW)  # (n, size) (size, width) -> (n, width)
         step += 1
         adam_kernel(weights, gradient, mean, square, step, lr)
     return total
@@ -556,7 +552,7 @@ class MLP(NumpyMLP):
         hidden = np.empty((len(bits), len(b)), W.dtype)  # (size, n) -> (size, width)
         for start in range(0, len(bits), 500):  # by so many that they stay in the cache
             rows = slice(start, start + 500)
-            affine(pack(bits[rows])[0], W, b, hidden[rows])
+            affine(pack(bits[rows]), W, b, hidden[rows])
             np.maximum(hidden[rows], np.zeros_like(b), out=hidden[rows])  # with a mere 0 it takes twice as long
         return 2 * bits.astype(np.int8) - 1, hidden, hidden @ V.T + c
 
@@ -573,9 +569,8 @@ def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
     weight k makes up for the mean over P: each row of W feels the whole error.
     """
     (size, n), k = bits.shape, len(v)
-    rows, columns = pack(bits)
     P, loss, zeros = np.empty((size, k), W.dtype), 0.0, np.zeros_like(v)
-    affine(rows, W.T[:n], W.T[n], P)  # (size, n) (n, k) -> (size, k)
+    affine(pack(bits), W.T[:n], W.T[n], P)  # (size, n) (n, k) -> (size, k)
     for i in range(size):
         sum_error, f_error = 0.0, 0.0
         if labels[i, 0] >= 0:
@@ -595,7 +590,7 @@ def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
                 dP += f_error * v[j]
             P[i, j] = dP / size  # from here on P is its own gradient
             dW[j, n] += P[i, j]
-    affine(columns, P, zeros, dW.T[:n])  # (n, size) (size, k) -> (n, k)
+    affine(pack(bits.T), P, zeros, dW.T[:n])  # (n, size) (size, k) -> (n, k)
     return loss / size
 
 
@@ -673,7 +668,7 @@ class Bilinear(Network):
         bits = fitting_inputs(self, inputs)
         W, v, c = self.params.values()
         P = np.empty((len(bits), len(v)), v.dtype)  # (size, n) -> (size, k)
-        affine(pack(bits)[0], W.T[:-1], W.T[-1], P)
+        affine(pack(bits), W.T[:-1], W.T[-1], P)
         sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
         return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
 
