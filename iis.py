@@ -1567,43 +1567,50 @@ def asked(settings, run):
     return [*helpers, target]
 
 
+def row(group):
+    """Write what came of runs, (settings, Run), that differ in the seed alone: the cells of a table's row."""
+    settings, tasks = group[0][0], [*group[0][1].history[-1]["accuracy"]]
+    target, helper = tasks[-1], tasks[0] if len(tasks) == 2 else "helpers"
+    share = 100 * settings.get("p", 0.2)
+    asks = {
+        "target": f"{target} only: control",
+        "multi-task": f"{100 - share:g} % {target}, {share:g} % {helper}",
+        "multi-label": "all of them", "explicit": "all of them, in turn",
+        "curriculum": f"{helper}, then {target}",
+    }
+    few, right = len(tasks) < 3, []
+    for task in tasks:
+        shares = [run.history[-1]["accuracy"][task] for each, run in group if task in asked(each, run)]
+        form, none = ("{:.1f} %", "not asked") if few else ("{:3.0f}", "  -")
+        right.append(form.format(100 * np.median(shares)) if shares else none)
+    if not few:  # all in one cell
+        right = [" ".join(right if len(right) < 7 else [*right[:4], "...", right[-1]])]
+    seen, solved = [run.solved_at or run.examples for _, run in group], [run.solved_at for _, run in group]
+    examples, learned = f"{np.median(seen):,.0f}", "yes" if any(solved) else "no"
+    if len(group) > 1:
+        low, high = np.quantile(seen, (0.25, 0.75)) / 1000
+        examples += f" ({low:,.0f}k-{high:,.0f}k)"
+        learned = f"{len(group) - solved.count(None)} of {len(group)}"
+    if any(not run.solved_at and run.examples < each.get("examples", 1_000_000) for each, run in group):
+        learned += ", cut off"
+    seconds = f"{np.median([run.seconds for _, run in group]):.2f} s"
+    return settings["network"].name, asks[settings["supervision"]], *right, learned, examples, seconds
+
+
 def table(found):
     """Write who learned what, of (settings, Run) pairs: a line of at most 100 letters for each kind."""
-    groups, rows = {}, []
+    groups = {}
     for settings, run in found:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))
-    for (_, network, supervision), group in sorted(groups.items()):
-        tasks, share = [*group[0][1].history[-1]["accuracy"]], 100 * group[0][0].get("p", 0.2)
-        helper = tasks[0] if len(tasks) == 2 else "helpers"
-        asks = {
-            "target": f"{tasks[-1]} only: control",
-            "multi-task": f"{100 - share:g} % {tasks[-1]}, {share:g} % {helper}",
-            "multi-label": "all of them", "explicit": "all of them, in turn",
-            "curriculum": f"{helper}, then {tasks[-1]}",
-        }
-        few, right = len(tasks) < 3, []
-        for task in tasks:
-            shares = [run.history[-1]["accuracy"][task] for each, run in group if task in asked(each, run)]
-            form, none = ("{:.1f} %", "not asked") if few else ("{:3.0f}", "  -")
-            right.append(form.format(100 * np.median(shares)) if shares else none)
-        right = right if few else [" ".join(right if len(right) < 7 else [*right[:4], "...", right[-1]])]
-        seen = [run.solved_at or run.examples for _, run in group]
-        examples, solved = f"{np.median(seen):,.0f}", sum(run.solved_at is not None for _, run in group)
-        learned = "yes" if solved else "no"
-        if len(group) > 1:
-            low, high = (f"{end / 1000:,.0f}k" for end in np.quantile(seen, (0.25, 0.75)))
-            learned, examples = f"{solved} of {len(group)}", f"{examples} ({low}-{high})"
-        if any(not run.solved_at and run.examples < each.get("examples", 1_000_000) for each, run in group):
-            learned += ", cut off"
-        seconds = f"{np.median([run.seconds for _, run in group]):.2f} s"
-        rows.append((network, asks[supervision], *right, learned, examples, seconds))
-    heads = tasks if few else [f"%, {tasks[0]} to {tasks[-1]}"]
-    columns = [*zip(("network", "what the data asks", *heads, "learned", "examples", "time"), *rows)]
-    if sum(len(max(column, key=len)) + 2 for column in columns) > 102:
+        tasks = [*run.history[-1]["accuracy"]]
+    right = tasks if len(tasks) < 3 else [f"%, {tasks[0]} to {tasks[-1]}"]
+    heads = ("network", "what the data asks", *right, "learned", "examples", "time")
+    columns = [*zip(heads, *[row(group) for _, group in sorted(groups.items())])]
+    widths = [len(max(column, key=len)) for column in columns]
+    if sum(widths) + 2 * len(widths) > 102:
         del columns[-1]  # the time
-    for i, column in enumerate(columns):
-        width = len(max(column, key=len))
+    for i, (column, width) in enumerate(zip(columns, widths)):
         columns[i] = [cell.ljust(width) if i < 2 else cell.rjust(width) for cell in column]
     return "\n".join([*map("  ".join, zip(*columns)), "",
                       f"Learned: the target, {tasks[-1]}, is right on 99 % or more of 10,000 fresh examples.",
