@@ -17,7 +17,6 @@ import socket
 import sys
 import threading
 import time
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +71,7 @@ def run_all(cases, seeds, note=None, **usual):
         if sys.stderr.isatty():
             print(end=f"\r\033[K{count} of {len(runs)} runs\r", file=sys.stderr, flush=True)
     for key, seen in solved(found).items():
-        name = (key if isinstance(key, str) else " ".join(map(str, key))).replace("\n", " ")
+        name = (key if isinstance(key, str) else " ".join(map(str, key))).strip().replace("\n", " ")
         right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in found[key]])
         low, middle, high = map(said, (min(seen), np.median(seen), max(seen)))
         print(f"{name:28} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, "
@@ -85,13 +84,21 @@ def solved(runs):
     return {key: np.array([run.solved_at or np.inf for run in group]) for key, group in runs.items()}
 
 
-def at_best_rate(seen):
-    """Of each case, (*case, lr), the numbers at its best rate: lowest median, else most that learned."""
-    groups = defaultdict(list)
-    for (*case, _), numbers in seen.items():
-        groups[tuple(case)].append(numbers)
-    return {case: min(found, key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum()))
-            for case, found in groups.items()}
+def at_best_rate(cases, speeds, seeds, **usual):
+    """As solved(run_all(...)), each case at its best learning rate: lowest median, else most that learned."""
+    seen = solved(run_all({(*key, lr): case | {"lr": lr} for key, case in cases.items() for lr in speeds},
+                          seeds, **usual))
+    return {key: min((seen[*key, lr] for lr in speeds),
+                     key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum())) for key in cases}
+
+
+def odd_by_sum(problem, network, explicit=False):
+    """How many of a hundred examples are called odd, for each sum of the hidden bits, however rare."""
+    sums, rng = np.repeat(np.arange(problem.k + 1), 100), np.random.default_rng(0)
+    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
+    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
+    answers = iis.answers(iis.Explicit(problem) if explicit else problem, network, bits)
+    return answers[:, 1].reshape(-1, 100).sum(axis=1)
 
 
 def said(examples):
@@ -116,7 +123,7 @@ def lines(axis, runs, task, **style):
     counted(axis.xaxis)
 
 
-def dots(axis, groups, limit=None, joined=True, form=None):
+def dots(axis, groups, limit=None, joined=True):
     """Groups of numbers, {(series, tick): numbers}: a dot for each number, a bar at the median of a group.
 
     Infinite ones lie in a band above the limit. If joined, a line goes through the medians of a series.
@@ -143,7 +150,7 @@ def dots(axis, groups, limit=None, joined=True, form=None):
         band.sticky_edges.y.append(2.5 * limit)  # the axis ends there
         axis.text(0.5, 2 * limit, f"not learned after {limit:,} examples", va="center", ha="center",
                   fontsize=8, transform=axis.get_yaxis_transform())
-    counted(axis.yaxis, form)
+    counted(axis.yaxis)
     low, high = axis.get_ylim()
     axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= (limit or high)])
 
@@ -218,11 +225,8 @@ def why(seeds=5):
     counted(first.yaxis, "{x:g}")
     first.legend(loc="lower left", ncols=2)
 
-    def called_odd(problem, run):  # how many are, in %, by their sum
-        labels, odd = problem.label(bits[:4_000])[:, 0], run.network.predict(bits[:4_000])[:, 1]
-        return [100 * odd[labels == s].mean() for s in sums]
-
-    runs = run_all({"bilinear": dict(network=iis.Bilinear()), "mlp": {}}, seeds, called_odd, every=1280)
+    runs = run_all({"bilinear": dict(network=iis.Bilinear()), "mlp": {}}, seeds,
+                   lambda problem, run: odd_by_sum(problem, run.network), every=1280)
     levels = ((20, "center", "only the sums 2 and 3"), (30, "top", "all sums but 0 and 5"),
               (31, "bottom", "all but 0, or but 5"))
     zigzag.plot(sums, 100 * (sums % 2), color="0.75", linewidth=6, label="the truth")
@@ -364,11 +368,10 @@ def interference(seeds=10):
              "all labels": ("multi-label", lambda count: 0)}
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True)
     for axis, (words, (kind, share)) in zip(axes, kinds.items()):
-        cases = {(f"width {width}", count, lr): dict(problem=iis.ParitySum(distractors=count),
-                                                     network=iis.MLP(width), p=share(count), lr=lr)
-                 for width in widths for count in counts for lr in speeds}
-        runs = run_all(cases, seeds, supervision=kind, examples=budget)
-        dots(axis, at_best_rate(solved(runs)), budget)
+        cases = {(f"width {width}", count): dict(problem=iis.ParitySum(distractors=count), p=share(count),
+                                                 network=iis.MLP(width))
+                 for width in widths for count in counts}
+        dots(axis, at_best_rate(cases, speeds, seeds, supervision=kind, examples=budget), budget)
         axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
     axes[0].set_ylabel(LEARNED)
     axes[1].legend(loc="lower right")
@@ -381,11 +384,10 @@ def scale(seeds=10):
     """Do larger networks need fewer examples of the simple task?"""
     shares = {"parity alone": 0, "1 % ask the sum": 0.01, "20 % ask the sum": 0.2}
     widths, speeds, budget = (8, 32, 128, 512, 2048), (0.001, 0.002, 0.004, 0.008, 0.016), 600_000
-    cases = {(words, width, lr): dict(network=iis.MLP(width), p=p, lr=lr)
-             for words, p in shares.items() for width in widths for lr in speeds}
-    runs = run_all(cases, seeds, examples=budget)
+    cases = {(words, width): dict(network=iis.MLP(width), p=p)
+             for words, p in shares.items() for width in widths}
     figure, axis = plt.subplots(figsize=(8, 4.8))
-    dots(axis, at_best_rate(solved(runs)), budget)
+    dots(axis, at_best_rate(cases, speeds, seeds, examples=budget), budget)
     axis.set(xlabel="width of the mlp (units)", ylabel=LEARNED)
     axis.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
     return titled(figure, "Parity alone asks for a wide network; with the sum's help a small one will do",
@@ -412,7 +414,8 @@ def hardness(seeds=5):
         words = f"{task}: shorter by a factor of {fall:.3g} from k = 2 to 8"
         groups |= {(words, k): lengths[row, :, i] for row, k in enumerate(ks)}
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
-    dots(left, groups, form="{x:g}")
+    dots(left, groups)
+    left.yaxis.set_major_formatter("{x:g}")
     left.set(title="mlp at its start: what the gradient tells of the hidden bits",
              xlabel="k, hidden bits out of 16", ylabel="length of the telling part of the exact gradient")
     left.legend(loc="center right", bbox_to_anchor=(1, 0.62))
@@ -692,8 +695,9 @@ def hops(usual, seeds, point):
             lines(axis, runs[name, kind], task, color=colour, linestyle=style, label=task)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    return titled(figure, point, f"Transformer of {usual['network'].layers} layers. A line for each of {seeds}"
-                  f" seeds; it ends where {tasks[-1]} is learned, or after {budget:,} examples")
+    layers = usual["network"].layers
+    return titled(figure, point, f"Transformer of {layers} layers. A line for each of {seeds} seeds; "
+                  f"it ends where {tasks[-1]} is learned, or after {budget:,} examples")
 
 
 def lego(seeds=5):
@@ -714,11 +718,7 @@ def code(seeds=3):
 
 def moments(settings, path, go_on=lambda: True):
     """Train, appending to path at every evaluation what `picture` draws."""
-    problem, rng = settings["problem"], np.random.default_rng(0)
-    asks = iis.Explicit(problem) if settings["supervision"] == "explicit" else problem
-    sums = np.repeat(np.arange(problem.k + 1), 100)  # a hundred examples of each sum, however rare
-    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
-    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
+    problem, explicit = settings["problem"], settings["supervision"] == "explicit"
 
     def watch(run):
         if not go_on():
@@ -726,8 +726,7 @@ def moments(settings, path, go_on=lambda: True):
         right = {task: 100 * run.history[-1]["accuracy"][task] for task in iis.asked(settings, run)}
         W = run.network.params["W"]  # an mlp's is (n, width), the bilinear network's (k, n + 1)
         W = W if settings["network"].name == "bilinear" else W.T
-        odd = iis.answers(asks, run.network, bits)[:, 1].reshape(-1, 100).sum(axis=1)  # of each sum
-        path.append((run.examples, right, abs(W[:, : problem.n]), odd))
+        path.append((run.examples, right, abs(W[:, : problem.n]), odd_by_sum(problem, run.network, explicit)))
 
     iis.train(**settings, report=watch)
 
@@ -829,7 +828,8 @@ class Explorer:
         """Train what is wanted last, over and over: the thread."""
         while self.changed.wait():
             self.changed.clear()
-            if (latest := self.latest) is None:
+            latest = self.latest
+            if latest is None:
                 return
             _, settings, path, end = latest
             try:
@@ -884,8 +884,7 @@ def whole_training(network, inputs, labels, batch):
 def in_numpy(network, inputs, labels, batch):
     """The complete algorithm of iis.py's first part."""
     plain = iis.NumpyMLP(network.width)
-    plain.params = {name: array.copy() for name, array in network.params.items()}
-    plain.classes = network.classes
+    plain.init(iis.ParitySum(len(network.params["W"])), np.random.default_rng(0))
     return in_iis(plain, inputs, labels, batch)
 
 
@@ -1009,45 +1008,35 @@ def in_jax(network, inputs, labels, batch):
     return train
 
 
-def installed():
-    """PyTorch and JAX, where they are installed: {name: function}."""
-    found = {}
-    for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
-        with contextlib.suppress(ImportError):
-            version = importlib.import_module(module).__version__.split("+")[0]
-            found[f"{name} {version}"] = function
-    return found
-
-
 @contextlib.contextmanager
 def one_core():
     """Keep this thread, and those that it starts, on one core, where the system can do so."""
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    if cores:
-        os.sched_setaffinity(0, {min(cores)})
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
     try:
         yield
     finally:
-        if cores:
-            os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, cores)
 
 
 def race(competitors, rounds, problem, network, batch):
     """Median seconds of a training step, {name: seconds}. They take turns: a slow moment hits all alike."""
-    rng, seconds = np.random.default_rng(0), defaultdict(list)
+    rng, seconds = np.random.default_rng(0), {name: [] for name in competitors}
     network.init(problem, rng)
     inputs, labels = problem.sample(rng, 100 * batch)
     labels = iis.supervise(labels, rng, "multi-task", 0.2)
     trainings = {name: function(network, inputs, labels, batch) for name, function in competitors.items()}
-    for number in range(rounds + 1):
+    for _ in range(1 + rounds):
         for name, train in trainings.items():
-            steps, began = train(), time.perf_counter()
-            if number > 0:  # before, they compile
-                steps = 0
-                while time.perf_counter() < began + 0.15:
-                    steps += train()
-                seconds[name].append((time.perf_counter() - began) / steps)
-    return {name: np.median(times) for name, times in seconds.items()}
+            train()  # compiles, and brings into the caches what it needs
+            steps, began = 0, time.perf_counter()
+            while time.perf_counter() < began + 0.15:
+                steps += train()
+            seconds[name].append((time.perf_counter() - began) / steps)
+    return {name: np.median(times[1:]) for name, times in seconds.items()}
 
 
 def speed(rounds=5):
@@ -1056,7 +1045,11 @@ def speed(rounds=5):
               "width": {width: (50, width, 64) for width in (32, 128, 512)},
               "n": {n: (n, 128, 64) for n in (50, 200, 1000)}}
     with one_core():
-        frameworks = installed()
+        frameworks = {}
+        for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
+            with contextlib.suppress(ImportError):  # where they are installed
+                version = importlib.import_module(module).__version__.split("+")[0]
+                frameworks[f"{name} {version}"] = function
         print(f"{platform.machine()}, one of {os.cpu_count()} cores; Python {platform.python_version()}, "
               f"NumPy {np.__version__}, Numba {iis.numba.__version__}", *frameworks, sep=", ")
         competitors = {"two products": products, "iis.MLP": in_iis, "iis.train": whole_training,
@@ -1069,7 +1062,8 @@ def speed(rounds=5):
             row = "".join(f"{1e6 * seconds:>16.1f}" for seconds in times[n, width, batch].values())
             print(f"{n:>5}{width:>6}{batch:>6}  {row}", flush=True)
         print("\ntransformer, batch 64: milliseconds of a step, all on examples drawn before")
-        for problem, network in ((LEGO["problem"], LEGO["network"]), (CODE["problem"], CODE["network"])):
+        for case in (LEGO, CODE):
+            problem, network = case["problem"], replace(case["network"])  # a copy, to be trained
             found = race({"iis.Transformer": in_iis} | frameworks, rounds, problem, network, 64)
             print(problem.name, *(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.items()), sep=", ")
     figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True)
