@@ -37,7 +37,7 @@ STYLE = {"figure.constrained_layout.use": True, "figure.dpi": 110, "figure.title
 SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
 RIGHT = "held-out examples right (%)"
 LEARNED = "examples until parity is 99 % right"
-LONG = dict(examples=800_000, every=3200)
+LONG = dict(examples=800_000, every=3200)  # how sequence problems are trained, in all figures
 LEGO = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, **LONG)
 CODE = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, **LONG)
 
@@ -318,18 +318,17 @@ def supervision(seeds=10):
              "multi-label": "all\nlabels\n1 pass", "explicit": "all, read\nin turn\n{} passes",
              "curriculum": "one, easy\nones first\n1 pass"}
     few = max(1, seeds // 3)
-    columns = {f"parity, 5 of 50 bits: {seeds} seeds": (5, seeds, dict(examples=200_000, every=1280)),
-               f"lego, 5 hops: {few} seeds": (4, few, LEGO), f"code, 4 lines: {few} seeds": (4, few, CODE)}
+    columns = (("parity, 5 of 50 bits", 2, 5, seeds, dict(examples=200_000, every=1280)),
+               ("lego, 5 hops", 5, 4, few, LEGO), ("code, 4 lines", 4, 4, few, CODE))
     figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), width_ratios=[5, 4, 4], sharex="col")
-    for (above, below), (title, (many, count, usual)), tasks in zip(axes.T, columns.items(), (2, 5, 4)):
-        compared = {kinds[kind].format(tasks): kind for kind in list(kinds)[:many]}
-        examples = solved(run_all({(title, tick): {"supervision": kind} for tick, kind in compared.items()},
-                                  count, **usual))
-        labels = {key: seen * (tasks if compared[key[1]] in ("multi-label", "explicit") else 1)
+    for (above, below), (title, tasks, many, count, usual) in zip(axes.T, columns):
+        cases = {(title, kinds[kind].format(tasks)): {"supervision": kind} for kind in list(kinds)[:many]}
+        examples = solved(run_all(cases, count, **usual))
+        labels = {key: seen * (tasks if cases[key]["supervision"] in ("multi-label", "explicit") else 1)
                   for key, seen in examples.items()}
         dots(above, examples, limit=usual["examples"], joined=False)
         dots(below, labels, joined=False)
-        above.set_title(title)
+        above.set_title(f"{title}: {count} seeds")
         below.set_xlim(-0.5, many - 0.5)
     axes[0, 0].set_ylabel("examples until the target is 99 % right")
     axes[1, 0].set_ylabel("labels consumed until then")
