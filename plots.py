@@ -651,17 +651,17 @@ def transformer(seeds=5):
 
     kinds = {"multi-label": "both labels", "multi-task": "20 % ask the sum", "target": "parity alone"}
     runs = run_all({kind: {"supervision": kind} for kind in kinds}, seeds, examples=budget, **usual)
-    runs |= run_all({"note": {"every": 640}}, 1, looked_at, **usual)
-    figure, axes = plt.subplot_mosaic([[*kinds], ["sum", "parity", "note"]], figsize=(11, 6.6))
-    for kind, title in (kinds | {"note": "what is right meanwhile"}).items():
+    runs |= run_all({"watched": {"every": 640}}, 1, looked_at, **usual)
+    figure, axes = plt.subplot_mosaic([[*kinds], ["sum", "parity", "watched"]], figsize=(11, 6.6))
+    for kind, title in (kinds | {"watched": "what is right meanwhile"}).items():
         axes[kind].set(title=title, ylim=(15, 103))
-        if kind != "note":
+        if kind != "watched":
             axes[kind].set(xscale="log", xlim=(6.4e3, budget))
         for i, (task, line) in enumerate((("sum", ":"), ("parity", "-"))):
             lines(axes[kind], runs[kind], task, color=shade(i, 3), linestyle=line, label=task)
     axes["multi-label"].set_ylabel(RIGHT)
     axes["multi-task"].legend(loc="center right")
-    watched = runs["note"][0].history
+    watched = runs["watched"][0].history
     seen, looks = [record["examples"] for record in watched], np.array([record["note"] for record in watched])
     for row, task in enumerate(problem.tasks):
         image = axes[task].pcolormesh(np.arange(problem.n + 2), seen, 100 * looks[:, row], cmap="magma",
