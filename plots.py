@@ -577,8 +577,8 @@ def noise(seeds=10):
             steps = int(1.5 * min(measured, budget) / batch)
             right = iis.recursion(n=n, p=p, batch=batch if noisy else None, steps=steps, lr=lr)["parity"]
             predicted = batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.nan
-            print(f"n {n}, batch {batch}, p {p:g}: measured {said(measured)}, predicted {predicted:,.0f}",
-                  "with noise" if noisy else "without")
+            print(f"n {n}, batch {batch}, p {p:g}: measured {said(measured)}, predicted {said(predicted)}",
+                  "with noise" if noisy else "without", flush=True)
             ratios[*key, noisy] = measured / predicted
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
     names = {"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, the share of sums asked"}
