@@ -74,7 +74,7 @@ def run_all(cases, seeds, note=None, **usual):
         name = (key if isinstance(key, str) else " ".join(map(str, key))).strip().replace("\n", " ")
         right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in found[key]])
         low, middle, high = map(said, (min(seen), np.median(seen), max(seen)))
-        print(f"{name:28} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, "
+        print(f"{name:48} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, "
               f"median {middle:>9} examples ({low} to {high})", flush=True)
     return found
 
