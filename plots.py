@@ -17,7 +17,6 @@ import socket
 import sys
 import threading
 import time
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,52 +37,68 @@ STYLE = {"figure.constrained_layout.use": True, "figure.dpi": 110, "figure.title
 SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
 RIGHT = "held-out examples right (%)"
 LEARNED = "examples until parity is 99 % right"
+LONG = dict(examples=800_000, every=3200)  # how sequence problems are trained, in all figures
+LEGO = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, **LONG)
+CODE = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, **LONG)
 
 # --------------------------------------------------------------------------------------------------
 # What figures share
 
 
-def run_all(cases, seeds, note=None):
-    """Train what the cases say, {key: iis.train's arguments}, with so many seeds: {key: [Run per seed]}.
+def run_all(cases, seeds, note=None, **usual):
+    """Train what the cases say, with so many seeds: {key: [Run per seed]}. Prints what came of each.
 
-    Prints what came of each. note(settings, run) is called at each evaluation, and what it returns is
-    collected in run.notes; such runs do not go to a store or a cluster.
+    A case has those of iis.train's arguments that are not the usual ones: parity, an mlp, and what is given.
+    run.asked says which tasks were. note(problem, run) is called at each evaluation, and what it returns is
+    record["note"] there; such runs do not go to a store or a cluster.
     """
-    runs, origin, found = [], {}, defaultdict(dict)
+    usual = dict(problem=iis.ParitySum(), network=iis.MLP(), supervision="multi-task") | usual
+    runs, key_of, found = [], {}, {key: [None] * seeds for key in cases}
     for key, seed in itertools.product(cases, range(seeds)):
-        settings, notes = cases[key] | {"seed": seed}, []
+        settings = usual | cases[key] | {"seed": seed}
         fields = {"seed": seed} if hasattr(settings["problem"], "seed") else {}
-        settings["problem"] = replace(settings["problem"], **fields)  # each run has its own
+        settings["problem"] = problem = replace(settings["problem"], **fields)  # each run has its own
         if note:
-            settings["report"] = lambda run, settings=settings, notes=notes: notes.append(note(settings, run))
+            settings["report"] = lambda run, own=problem: run.history[-1].update(note=note(own, run))
         runs.append(settings)
-        origin[id(settings)] = key, notes
+        key_of[id(settings)] = key
     how = SWEEP | {"store": None, "executor": None} if note else SWEEP
     for count, (settings, run) in enumerate(iis.sweep(runs, **how), 1):
         if isinstance(run, Exception):
             raise run
-        key, run.notes = origin[id(settings)]
-        found[key][settings["seed"]] = run
+        run.asked = iis.asked(settings, run)
+        found[key_of[id(settings)]][settings["seed"]] = run
         if sys.stderr.isatty():
             print(end=f"\r\033[K{count} of {len(runs)} runs\r", file=sys.stderr, flush=True)
-    found = {key: [found[key][seed] for seed in range(seeds)] for key in cases}
-    for key, group in found.items():
-        seen, name = solved(group), " ".join(map(str, key)) if isinstance(key, tuple) else key
-        right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in group])
+    for key, seen in solved(found).items():
+        name = (key if isinstance(key, str) else " ".join(map(str, key))).strip().replace("\n", " ")
+        right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in found[key]])
         low, middle, high = map(said, (min(seen), np.median(seen), max(seen)))
-        print(f"{name:28} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, "
+        print(f"{name:48} learned {np.isfinite(seen).sum():2} of {seeds:2}, {right:5.1f} % right at the end, "
               f"median {middle:>9} examples ({low} to {high})", flush=True)
     return found
 
 
 def solved(runs):
-    """The examples until each run was solved, infinitely many if it was not."""
-    return np.array([run.solved_at or np.inf for run in runs])
+    """The examples until each run was solved, infinitely many if it was not: {key: array}."""
+    return {key: np.array([run.solved_at or np.inf for run in group]) for key, group in runs.items()}
 
 
-def best(groups):
-    """What the best of several lists of runs needed: the lowest median, else the most that learned."""
-    return min(map(solved, groups), key=lambda seen: (np.median(seen), np.isinf(seen).sum()))
+def at_best_rate(cases, speeds, seeds, **usual):
+    """As solved(run_all(...)), each case at its best learning rate: lowest median, else most that learned."""
+    seen = solved(run_all({(*key, lr): case | {"lr": lr} for key, case in cases.items() for lr in speeds},
+                          seeds, **usual))
+    return {key: min((seen[*key, lr] for lr in speeds),
+                     key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum())) for key in cases}
+
+
+def odd_by_sum(problem, network, explicit=False):
+    """How many of a hundred examples are called odd, for each sum of the hidden bits, however rare."""
+    sums, rng = np.repeat(np.arange(problem.k + 1), 100), np.random.default_rng(0)
+    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
+    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
+    answers = iis.answers(iis.Explicit(problem) if explicit else problem, network, bits)
+    return answers[:, 1].reshape(-1, 100).sum(axis=1)
 
 
 def said(examples):
@@ -96,43 +111,48 @@ def shade(i, count):
 
 
 def lines(axis, runs, task, **style):
-    """Accuracy over examples, a line for each seed. It ends where the run ends: at a dot, if just solved."""
+    """Accuracy over examples, if the task was asked, a line for each seed. At a dot it ends, just solved."""
     style = {"linewidth": 0.9, "marker": "o", "markersize": 3.5} | style
     for run in runs:
-        right = [100 * record["accuracy"][task] for record in run.history]
-        style["markevery"] = [len(right) - 1] if run.solved_at == run.examples else []
-        axis.plot([record["examples"] for record in run.history], right, **style)
-        style["label"] = None  # one for all
+        if task in run.asked:
+            right = [100 * record["accuracy"][task] for record in run.history]
+            style["markevery"] = [len(right) - 1] if run.solved_at == run.examples else []
+            axis.plot([record["examples"] for record in run.history], right, **style)
+            style["label"] = None  # one for all
+    axis.set_xlabel("examples seen")
+    counted(axis.xaxis)
 
 
-def dots(axis, groups, i=0, count=1, limit=None, label=None, joined=True, form=None):
-    """The i-th of `count` series, {tick: numbers}: a dot for each number, a bar at their median.
+def dots(axis, groups, limit=None, joined=True):
+    """Groups of numbers, {(series, tick): numbers}: a dot for each number, a bar at the median of a group.
 
-    Infinite ones lie in a band above the limit. If joined, a line goes through the medians.
+    Infinite ones lie in a band above the limit. If joined, a line goes through the medians of a series.
     """
-    style = {"color": shade(i, count + 1), "marker": "oDs^vP"[i]}
-    line = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))[i] if joined else ""
-    places = np.arange(len(groups)) + 0.6 / count * (i - (count - 1) / 2)
-    medians = np.array([np.median(numbers) for numbers in groups.values()])
-    medians[np.isinf(medians)] = np.nan
+    series, names = (list(dict.fromkeys(parts)) for parts in zip(*groups))
     axis.set_yscale("log")
-    axis.plot([], [], linestyle=line, label=label, **style)
-    axis.plot(places, medians, linestyle=line, color=style["color"], linewidth=1)
-    axis.plot(places, medians, "_", color=style["color"], markersize=24 / count)
-    for place, numbers in zip(places, groups.values()):
-        seen = np.where(np.isfinite(numbers), numbers, 1.4 * limit if limit else np.nan)
-        spread = np.linspace(-0.2, 0.2, len(seen)) / count if len(seen) > 1 else np.zeros(1)
-        axis.plot(place + spread, seen, linestyle="", markersize=4, alpha=0.8, **style)
-    if i == count - 1:  # all are drawn
-        ticks(axis.xaxis, range(len(groups)), groups)
-        if limit:
-            band = axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
-            band.sticky_edges.y.append(2.5 * limit)  # the axis ends there
-            axis.text(0.5, 2 * limit, f"not learned after {limit:,} examples", va="center", ha="center",
-                      fontsize=8, transform=axis.get_yaxis_transform())
-        counted(axis.yaxis, form)
-        low, high = axis.get_ylim()
-        axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= (limit or high)])
+    for i, label in enumerate(series):
+        style = {"color": shade(i, len(series) + 1), "marker": "oDs^vP"[i]}
+        line = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))[i] if joined else ""
+        found = {name: groups[label, name] for name in names if (label, name) in groups}
+        places = np.array([names.index(name) for name in found]) + 0.6 * ((i + 0.5) / len(series) - 0.5)
+        medians = np.array([np.median(numbers) for numbers in found.values()])
+        medians[np.isinf(medians)] = np.nan
+        axis.plot([], [], linestyle=line, label=label, **style)
+        axis.plot(places, medians, linestyle=line, color=style["color"], linewidth=1)
+        axis.plot(places, medians, "_", color=style["color"], markersize=24 / len(series))
+        for place, numbers in zip(places, found.values()):
+            seen = np.where(np.isfinite(numbers), numbers, 1.4 * limit if limit else np.nan)
+            spread = np.linspace(-0.2, 0.2, len(seen)) / len(series) if len(seen) > 1 else np.zeros(1)
+            axis.plot(place + spread, seen, linestyle="", markersize=4, alpha=0.8, **style)
+    ticks(axis.xaxis, range(len(names)), names)
+    if limit:
+        band = axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
+        band.sticky_edges.y.append(2.5 * limit)  # the axis ends there
+        axis.text(0.5, 2 * limit, f"not learned after {limit:,} examples", va="center", ha="center",
+                  fontsize=8, transform=axis.get_yaxis_transform())
+    counted(axis.yaxis)
+    low, high = axis.get_ylim()
+    axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= (limit or high)])
 
 
 def counted(axis, form=None):
@@ -164,23 +184,20 @@ def titled(figure, point, details):
 def mixture(seeds=5):
     """What share of helper questions is best? Examples needed against p, and what training looks like."""
     shares, shown = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1), (0, 0.01, 0.2, 0.9)
-    networks, budget = {"bilinear": iis.Bilinear(), "mlp": iis.MLP()}, 3_000_000
-    runs = run_all({(name, p): dict(problem=iis.ParitySum(), network=networks[name], p=p, examples=budget)
-                    for name in networks for p in shares}, seeds)
+    budget = 3_000_000
+    runs = run_all({(network.name, p): dict(network=network, p=p)
+                    for network in (iis.Bilinear(), iis.MLP()) for p in shares}, seeds, examples=budget)
     figure, axes = plt.subplot_mosaic([["all", "all", 0, 0.01], ["all", "all", 0.2, 0.9]], figsize=(12, 5.2))
-    for i, name in enumerate(networks):
-        dots(axes["all"], {p: solved(runs[name, p]) for p in shares}, i, 2, budget, name)
-        for p in shown:
-            for task, line in (("sum", ":"), ("parity", "-")):
-                if p > 0 or task == "parity":  # what was asked
-                    lines(axes[p], runs[name, p], task, color=shade(i, 3), marker="oD"[i], linestyle=line,
-                          label=f"{name}: {task}")
-            axes[p].set(title=f"p = {p:g}", xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
-            axes[p].set_ylabel(RIGHT if p in (0, 0.2) else None)
-            axes[p].set_xlabel("examples seen" if p in (0.2, 0.9) else None)
-            counted(axes[p].xaxis)
+    dots(axes["all"], solved(runs), budget)
     axes["all"].set(xlabel="p, the share of examples that ask the sum", ylabel=LEARNED)
     axes["all"].legend(loc="upper center", bbox_to_anchor=(0.5, 0.8))
+    for p in shown:
+        axes[p].set(title=f"p = {p:g}", xscale="log", xlim=(6.4e3, budget), ylim=(30, 103))
+        axes[p].set_ylabel(RIGHT if p in (0, 0.2) else None)
+        for i, name in enumerate(("bilinear", "mlp")):
+            for task, line in (("sum", ":"), ("parity", "-")):
+                lines(axes[p], runs[name, p], task, color=shade(i, 3), marker="oD"[i], linestyle=line,
+                      label=f"{name}: {task}")
     axes[0.2].legend(loc="lower right", fontsize=7)
     return titled(figure, "Any share of sums but the most extreme ones teaches both networks the parity",
                   f"5 hidden bits out of 50. A dot, or a line, for each of {seeds} seeds; bars are medians, "
@@ -208,13 +225,8 @@ def why(seeds=5):
     counted(first.yaxis, "{x:g}")
     first.legend(loc="lower left", ncols=2)
 
-    def called_odd(settings, run):  # parity's accuracy, and how many are called odd, by their sum
-        labels, odd = settings["problem"].label(bits[:4_000])[:, 0], run.network.predict(bits[:4_000])[:, 1]
-        return run.history[-1]["accuracy"]["parity"], [100 * odd[labels == s].mean() for s in sums]
-
-    networks = {"bilinear": iis.Bilinear(), "mlp": iis.MLP()}
-    runs = run_all({name: dict(problem=problem, network=networks[name], every=1280) for name in networks},
-                   seeds, called_odd)
+    runs = run_all({"bilinear": dict(network=iis.Bilinear()), "mlp": {}}, seeds,
+                   lambda problem, run: odd_by_sum(problem, run.network), every=1280)
     levels = ((20, "center", "only the sums 2 and 3"), (30, "top", "all sums but 0 and 5"),
               (31, "bottom", "all but 0, or but 5"))
     zigzag.plot(sums, 100 * (sums % 2), color="0.75", linewidth=6, label="the truth")
@@ -227,10 +239,9 @@ def why(seeds=5):
             axis.annotate(f"{level:.1f} %:\n{words}", (1.01, level), xycoords=("axes fraction", "data"),
                           fontsize=7, va=place)
         axis.set(title=f"{name}, p = 0.2: first the sum, then the parity", ylabel=RIGHT, ylim=(20, 102))
-        axis.set_xlabel("examples seen")
-        counted(axis.xaxis)
         axis.legend(loc="lower right")
-        plateau = [min(run.notes, key=lambda note: abs(note[0] - 30 / 32))[1] for run in runs[name]]
+        plateau = [min(run.history, key=lambda record: abs(record["accuracy"]["parity"] - 30 / 32))["note"]
+                   for run in runs[name]]
         zigzag.plot(sums, np.median(plateau, axis=0), "oD"[i], color=shade(i, 3), linestyle="--",
                     label=f"{name}, when 93.8 % right")
     zigzag.set(title="parity turns with each step of the sum; the rare ends come last", ylim=(-5, 145),
@@ -244,16 +255,18 @@ def why(seeds=5):
 def separation(seeds=10):
     """How far does each supervision get as k grows? The control has half the seeds, and a larger budget."""
     ks, budget, count = range(2, 9), 30_000_000, max(1, seeds // 2)
-    target = dict(network=iis.MLP(), supervision="target", examples=budget)
     series = {
-        f"parity alone, {count} seeds": (target, count),
-        f"the same at rate 0.001, batches of 256, {count} seeds": (target | dict(lr=0.001, batch=256), count),
-        f"20 % ask the sum, {seeds} seeds": (target | dict(supervision="multi-task"), seeds),
-        f"both labels, {seeds} seeds": (target | dict(supervision="multi-label"), seeds)}
+        f"parity alone, {count} seeds": (count, dict(supervision="target")),
+        f"the same at rate 0.001, batches of 256, {count} seeds":
+            (count, dict(supervision="target", lr=0.001, batch=256)),
+        f"20 % ask the sum, {seeds} seeds": (seeds, dict(supervision="multi-task")),
+        f"both labels, {seeds} seeds": (seeds, dict(supervision="multi-label"))}
+    runs = {}
+    for words, (many, case) in series.items():
+        cases = {(words, k): case | {"problem": iis.ParitySum(k=k)} for k in ks}
+        runs |= run_all(cases, many, examples=budget)
     figure, axis = plt.subplots(figsize=(8.5, 5))
-    for i, (words, (case, many)) in enumerate(series.items()):
-        runs = run_all({(words, k): case | {"problem": iis.ParitySum(k=k)} for k in ks}, many)
-        dots(axis, {k: solved(runs[words, k]) for k in ks}, i, len(series), budget, words)
+    dots(axis, solved(runs), budget)
     axis.set(xlabel="k, hidden bits out of 50", ylabel=LEARNED)
     axis.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
     return titled(figure, "Parity alone is out of reach from some k on; with the sum's help it is not",
@@ -264,18 +277,16 @@ def rates(seeds=10):
     """Does the sum's worth depend on the learning rate and the batch? A median for each pair of them."""
     speeds, batches, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), (16, 64, 256), 4_000_000
     kinds = {"multi-task": "20 % ask the sum", "target": "parity alone"}
-    case = dict(problem=iis.ParitySum(), network=iis.MLP(), examples=budget)
-    runs = run_all({(kind, batch, lr): case | dict(supervision=kind, batch=batch, lr=lr)
-                    for kind in kinds for batch in batches for lr in speeds}, seeds)
+    seen = solved(run_all({key: dict(zip(("supervision", "batch", "lr"), key))
+                           for key in itertools.product(kinds, batches, speeds)}, seeds, examples=budget))
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
     for axis, (kind, words) in zip(axes, kinds.items()):
-        medians = np.array([[np.median(solved(runs[kind, batch, lr])) for lr in speeds] for batch in batches])
+        medians = np.array([[np.median(seen[kind, batch, lr]) for lr in speeds] for batch in batches])
         axis.imshow(np.ma.masked_invalid(medians), norm="log", vmin=4e4, vmax=budget, cmap="viridis_r",
                     alpha=0.45, aspect="auto", origin="lower")
         for (row, batch), (column, lr) in itertools.product(enumerate(batches), enumerate(speeds)):
-            seen, median = solved(runs[kind, batch, lr]), medians[row, column]
-            text = f"{median / 1000:,.0f}k" if np.isfinite(median) else "never"
-            axis.text(column, row, f"{text}\n{np.isfinite(seen).sum()} of {seeds}", ha="center", va="center",
+            median, learned = medians[row, column], np.isfinite(seen[kind, batch, lr]).sum()
+            axis.text(column, row, f"{said(median)}\n{learned} of {seeds}", ha="center", va="center",
                       weight="bold" if median == medians.min() else None)
         axis.set(title=words, xlabel="learning rate")
         ticks(axis.xaxis, range(len(speeds)), speeds)
@@ -290,12 +301,10 @@ def rates(seeds=10):
 def pretraining(seeds=5):
     """How many examples of the hard question are needed, the rarer it is in the data?"""
     hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01, 0.001), 30_000_000
+    seen = solved(run_all({(k, share): dict(problem=iis.ParitySum(k=k), p=1 - share)
+                           for k in (7, 5) for share in hard}, seeds, examples=budget))
     figure, axis = plt.subplots(figsize=(8, 4.6))
-    for i, k in enumerate((7, 5)):
-        case = dict(problem=iis.ParitySum(k=k), network=iis.MLP(), examples=budget)
-        runs = run_all({(k, share): case | {"p": 1 - share} for share in hard}, seeds)
-        needed = {f"{100 * share:g} %": share * solved(runs[k, share]) for share in hard}
-        dots(axis, needed, i, 2, budget, f"k = {k}")
+    dots(axis, {(f"k = {k}", f"{100 * share:g} %"): share * seen[k, share] for k, share in seen}, budget)
     axis.set(xlabel="examples that ask the parity; the others ask the sum",
              ylabel="parity examples until parity\nis 99 % right")
     axis.legend(loc="lower left")
@@ -305,24 +314,19 @@ def pretraining(seeds=5):
 
 def supervision(seeds=10):
     """How do labels of easier questions compare with a chain of thought, in examples, labels and passes?"""
-    kinds = {"target": "target\nalone", "multi-task": "one\nlabel", "multi-label": "all\nlabels",
-             "explicit": "all, read\nin turn", "curriculum": "one, easy\nones first"}
-    parity = dict(problem=iis.ParitySum(), network=iis.MLP(), p=0.2, examples=200_000, every=1280)
-    lego = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, examples=800_000,
-                every=3200)
-    code = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, examples=800_000, every=3200)
-    columns = ((parity, "parity, 5 of 50 bits", 5, seeds), (lego, "lego, 5 hops", 4, max(1, seeds // 3)),
-               (code, "code, 4 lines", 4, max(1, seeds // 3)))
+    kinds = {"target": "target\nalone\n1 pass", "multi-task": "one\nlabel\n1 pass",
+             "multi-label": "all\nlabels\n1 pass", "explicit": "all, read\nin turn\n{} passes",
+             "curriculum": "one, easy\nones first\n1 pass"}
+    few = max(1, seeds // 3)
+    columns = (("parity, 5 of 50 bits", 2, 5, seeds, dict(examples=200_000, every=1280)),
+               ("lego, 5 hops", 5, 4, few, LEGO), ("code, 4 lines", 4, 4, few, CODE))
     figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), width_ratios=[5, 4, 4], sharex="col")
-    for (above, below), (case, title, many, count) in zip(axes.T, columns):
-        name, tasks, examples, labels = case["problem"].name, len(case["problem"].tasks), {}, {}
-        compared = list(kinds)[:many]
-        runs = run_all({(name, kind): case | {"supervision": kind} for kind in compared}, count)
-        for kind in compared:
-            tick = f"{kinds[kind]}\n" + (f"{tasks} passes" if kind == "explicit" else "1 pass")
-            examples[tick] = solved(runs[name, kind])
-            labels[tick] = examples[tick] * (tasks if kind in ("multi-label", "explicit") else 1)
-        dots(above, examples, limit=case["examples"], joined=False)
+    for (above, below), (title, tasks, many, count, usual) in zip(axes.T, columns):
+        cases = {(title, kinds[kind].format(tasks)): {"supervision": kind} for kind in list(kinds)[:many]}
+        examples = solved(run_all(cases, count, **usual))
+        labels = {key: seen * (tasks if cases[key]["supervision"] in ("multi-label", "explicit") else 1)
+                  for key, seen in examples.items()}
+        dots(above, examples, limit=usual["examples"], joined=False)
         dots(below, labels, joined=False)
         above.set_title(f"{title}: {count} seeds")
         below.set_xlim(-0.5, many - 0.5)
@@ -336,21 +340,18 @@ def supervision(seeds=10):
 def curriculum(seeds=10):
     """Must the easy questions be mixed in, or can they come first? Then they may be forgotten."""
     kinds = {"curriculum": "first the sum, then the parity alone", "multi-task": "mixed: 20 % ask the sum"}
-    cases = [(network, k) for network in (iis.MLP(), iis.Bilinear()) for k in (5, 7)]
-    budgets, case = {5: 600_000, 7: 1_500_000}, dict(stop_when_solved=False)
-    runs = run_all({(network.name, k, kind): case | dict(problem=iis.ParitySum(k=k), network=network,
-                                                         supervision=kind, examples=budgets[k])
-                    for network, k in cases for kind in kinds}, seeds)
+    panels = {f"{network.name}\nk = {k}": dict(problem=iis.ParitySum(k=k), network=network, examples=budget)
+              for network in (iis.MLP(), iis.Bilinear()) for k, budget in ((5, 600_000), (7, 1_500_000))}
+    runs = run_all({(words, panel): case | {"supervision": kind} for kind, words in kinds.items()
+                    for panel, case in panels.items()}, seeds, stop_when_solved=False)
     figure, axes = plt.subplot_mosaic([[0, 1, 2], [0, 3, 4]], figsize=(11, 5.6), width_ratios=[1.3, 1, 1])
-    for i, (kind, words) in enumerate(kinds.items()):
-        groups = {f"{network.name}\nk = {k}": solved(runs[network.name, k, kind]) for network, k in cases}
-        dots(axes[0], groups, i, 2, joined=False)
-        for number, (network, k) in enumerate(cases, 1):
-            lines(axes[number], runs[network.name, k, kind], "sum", color=shade(i, 3), marker="oD"[i],
+    dots(axes[0], solved(runs), joined=False)
+    for number, panel in enumerate(panels, 1):
+        for i, words in enumerate(kinds.values()):
+            lines(axes[number], runs[words, panel], "sum", color=shade(i, 3), marker="oD"[i],
                   linestyle="-:"[i], label=words)
-            axes[number].set(title=f"{network.name}, k = {k}", xlabel="examples seen", ylim=(20, 103))
-            axes[number].set_ylabel("sum right (%)" if number % 2 else None)
-            counted(axes[number].xaxis)
+        axes[number].set(title=panel.replace("\n", ", "), ylim=(20, 103))
+        axes[number].set_ylabel("sum right (%)" if number % 2 else None)
     axes[0].set_ylabel(LEARNED)
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return titled(figure,
@@ -366,13 +367,10 @@ def interference(seeds=10):
              "all labels": ("multi-label", lambda count: 0)}
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True)
     for axis, (words, (kind, share)) in zip(axes, kinds.items()):
-        case = dict(supervision=kind, examples=budget)
-        runs = run_all({(words, width, count, lr): case | dict(problem=iis.ParitySum(distractors=count),
-                                                               network=iis.MLP(width), p=share(count), lr=lr)
-                        for width in widths for count in counts for lr in speeds}, seeds)
-        for i, width in enumerate(widths):
-            groups = {count: best([runs[words, width, count, lr] for lr in speeds]) for count in counts}
-            dots(axis, groups, i, 3, budget, f"width {width}")
+        cases = {(f"width {width}", count): dict(problem=iis.ParitySum(distractors=count), p=share(count),
+                                                 network=iis.MLP(width))
+                 for width in widths for count in counts}
+        dots(axis, at_best_rate(cases, speeds, seeds, supervision=kind, examples=budget), budget)
         axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
     axes[0].set_ylabel(LEARNED)
     axes[1].legend(loc="lower right")
@@ -383,14 +381,12 @@ def interference(seeds=10):
 
 def scale(seeds=10):
     """Do larger networks need fewer examples of the simple task?"""
-    shares, widths, budget = (0, 0.01, 0.2), (8, 32, 128, 512, 2048), 600_000
-    speeds, case = (0.001, 0.002, 0.004, 0.008, 0.016), dict(problem=iis.ParitySum(), examples=budget)
-    runs = run_all({(p, width, lr): case | dict(network=iis.MLP(width), p=p, lr=lr)
-                    for p in shares for width in widths for lr in speeds}, seeds)
+    shares = {"parity alone": 0, "1 % ask the sum": 0.01, "20 % ask the sum": 0.2}
+    widths, speeds, budget = (8, 32, 128, 512, 2048), (0.001, 0.002, 0.004, 0.008, 0.016), 600_000
+    cases = {(words, width): dict(network=iis.MLP(width), p=p)
+             for words, p in shares.items() for width in widths}
     figure, axis = plt.subplots(figsize=(8, 4.8))
-    for i, p in enumerate(shares):
-        groups = {width: best([runs[p, width, lr] for lr in speeds]) for width in widths}
-        dots(axis, groups, i, 3, budget, f"{100 * p:g} % ask the sum" if p else "parity alone")
+    dots(axis, at_best_rate(cases, speeds, seeds, examples=budget), budget)
     axis.set(xlabel="width of the mlp (units)", ylabel=LEARNED)
     axis.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
     return titled(figure, "Parity alone asks for a wide network; with the sum's help a small one will do",
@@ -411,26 +407,29 @@ def hardness(seeds=5):
 
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
         lengths = np.array(list(pool.map(telling, itertools.product(ks, range(seeds)))))
-    lengths = lengths.reshape(len(ks), seeds, 2)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
+    lengths, groups = lengths.reshape(len(ks), seeds, 2), {}
     for i, task in enumerate(("parity", "sum")):
         fall = np.median(lengths[1, :, i]) / np.median(lengths[7, :, i])
         words = f"{task}: shorter by a factor of {fall:.3g} from k = 2 to 8"
-        dots(left, dict(zip(ks, lengths[:, :, i])), i, 2, label=words, form="{x:g}")
+        groups |= {(words, k): lengths[row, :, i] for row, k in enumerate(ks)}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
+    dots(left, groups)
+    left.yaxis.set_major_formatter("{x:g}")
     left.set(title="mlp at its start: what the gradient tells of the hidden bits",
              xlabel="k, hidden bits out of 16", ylabel="length of the telling part of the exact gradient")
     left.legend(loc="center right", bbox_to_anchor=(1, 0.62))
 
     sizes, budget = (25, 50, 100, 200), 8_000_000  # of fewer bits, training sees the held-out inputs too
     series = [(k, "target") for k in (2, 3, 5)] + [(k, "multi-task") for k in (3, 5, 8)]
-    runs = run_all({(k, kind, n): dict(problem=iis.ParitySum(n, k), network=iis.MLP(), supervision=kind,
-                                       examples=budget, every=640 if k < 4 else None)
-                    for k, kind in series for n in sizes if (k, kind, n) != (5, "target", 200)}, seeds)
-    for i, (k, kind) in enumerate(series):
-        seen = {n: solved(runs[k, kind, n]) for n in sizes if (k, kind, n) in runs}
-        power = np.log(np.median(seen[100]) / np.median(seen[25])) / np.log(100 / 25)
+    cases = {(k, kind, n): dict(problem=iis.ParitySum(n, k), supervision=kind, every=640 if k < 4 else None)
+             for k, kind in series for n in sizes}
+    del cases[5, "target", 200]
+    seen, groups = solved(run_all(cases, seeds, examples=budget)), {}
+    for k, kind, n in seen:
+        power = np.log(np.median(seen[k, kind, 100]) / np.median(seen[k, kind, 25])) / np.log(100 / 25)
         grows = f"n to the {power:.1f}" if np.isfinite(power) else "beyond the budget"
-        dots(right, seen, i, 6, budget, f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {grows}")
+        groups[f"k = {k}, {'alone' if kind == 'target' else '20 % sums'}: {grows}", n] = seen[k, kind, n]
+    dots(right, groups, budget)
     right.set(xlabel="n, bits of an example", ylabel=LEARNED, title="examples that training takes")
     right.legend(title="growth from n = 25 to 100", loc="upper left", bbox_to_anchor=(1, 1))
     return titled(figure, "What parity tells of its bits fades with their number, but not what the sum tells",
@@ -441,23 +440,21 @@ def hints(seeds=10):
     """How much does a chain of thought in a few of the examples bring, at equal labels?"""
     shares, budget = (0, 0.01, 0.03, 0.1, 0.3, 1), 150_000
 
-    def at_once(settings, run):  # is parity right in one pass, with nothing to read?
-        problem = settings["problem"]
+    def at_once(problem, run):  # is parity right in one pass, with nothing to read?
         inputs, labels = problem.sample_held_out(np.random.default_rng(0), 2_000)
         answers = run.network.predict(problem.write(inputs, np.full(labels.shape, -1)))
         return (answers == labels)[:, -1].mean()
 
-    runs = run_all({share: dict(problem=iis.Explicit(iis.ParitySum(), share), network=iis.MLP(), every=1280,
-                                examples=budget, stop_when_solved=False) for share in shares}, seeds, at_once)
-    in_turn, one_pass = {}, {}
-    for share, group in runs.items():
-        tick = f"{100 * share:g} %"
-        in_turn[tick] = solved(group)
-        one_pass[tick] = [min((record["examples"] for record, right in zip(run.history, run.notes)
-                               if right >= 0.99), default=np.inf) for run in group]
+    runs = run_all({f"{100 * share:g} %": {"problem": iis.Explicit(iis.ParitySum(), share)}
+                    for share in shares}, seeds, at_once, every=1280, examples=budget, stop_when_solved=False)
+    groups = {}
+    for tick, seen in solved(runs).items():
+        groups["answered at once, with nothing to read", tick] = [
+            min((record["examples"] for record in run.history if record["note"] >= 0.99), default=np.inf)
+            for run in runs[tick]]
+        groups["answered in turn, reading the sum it wrote", tick] = seen
     figure, axis = plt.subplots(figsize=(7.5, 4.4))
-    dots(axis, one_pass, 0, 2, budget, "answered at once, with nothing to read")
-    dots(axis, in_turn, 1, 2, budget, "answered in turn, reading the sum it wrote")
+    dots(axis, groups, budget)
     axis.set(xlabel="examples that give the sum to read before they ask the parity", ylabel=LEARNED)
     axis.legend(loc="lower left")
     return titled(figure, "A chain of thought in a tenth of the examples is nearly as good as in all of them",
@@ -483,20 +480,18 @@ class Growing(iis.Lego):
 
 def chain(seeds=10):
     """Are the tasks of a chain better added one after the other, each once those before are learned?"""
-    def grow(settings, run):
-        problem, right = settings["problem"], run.history[-1]["accuracy"]
+    def grow(problem, run):
+        right = run.history[-1]["accuracy"]
         if isinstance(problem, Growing) and right[problem.tasks[problem.reach - 1]] >= 0.99:
             problem.reach = min(problem.reach + 1, problem.k)
 
-    budget = 800_000
-    case = dict(network=iis.Transformer(layers=4, heads=4), every=3200, p=0.8, examples=budget)  # p: evenly
-    runs = run_all({"all labels\nall hops": case | dict(problem=iis.Lego(), supervision="multi-label"),
-                    "all labels\nhop after hop": case | dict(problem=Growing(), supervision="multi-label"),
-                    "one label\nall hops": case | dict(problem=iis.Lego()),
-                    "one label\nhop after hop": case | dict(problem=Growing(one_label=True),
-                                                            supervision="multi-label")}, seeds, grow)
+    cases = {"all labels\nall hops": dict(problem=iis.Lego(), supervision="multi-label"),
+             "all labels\nhop after hop": dict(problem=Growing(), supervision="multi-label"),
+             "one label\nall hops": dict(problem=iis.Lego(), supervision="multi-task"),
+             "one label\nhop after hop": dict(problem=Growing(one_label=True), supervision="multi-label")}
+    runs = run_all({("", words): case for words, case in cases.items()}, seeds, grow, **LEGO)
     figure, axis = plt.subplots(figsize=(7.5, 4.4))
-    dots(axis, {key: solved(group) for key, group in runs.items()}, limit=budget, joined=False)
+    dots(axis, solved(runs), limit=LEGO["examples"], joined=False)
     axis.set_ylabel("examples until the last hop is 99 % right")
     return titled(figure, "A chain's hops may all be asked from the start: one after the other gains little",
                   "A chain of 5 variables (lego), transformer. "
@@ -511,13 +506,12 @@ def targets(seeds=10):
     series = {"bilinear, 20 % ask the sum": (iis.Bilinear(), "multi-task"),
               "mlp, 20 % ask the sum": (iis.MLP(), "multi-task"),
               "mlp, the question alone": (iis.MLP(), "target")}
+    cases = {(words, name): dict(problem=iis.SumFunction(answers=of), network=network, supervision=kind)
+             for words, (network, kind) in series.items() for name, of in answers.items()
+             if max(of) < 2 or network.name == "mlp"}
+    runs = run_all(cases, seeds, examples=2_000_000, every=640)
     figure, axis = plt.subplots(figsize=(8, 4.8))
-    for i, (words, (network, kind)) in enumerate(series.items()):
-        case = dict(network=network, supervision=kind, examples=2_000_000, every=640)
-        runs = run_all({(words, name): case | dict(problem=iis.SumFunction(answers=of))
-                        for name, of in answers.items() if max(of) < 2 or network.name == "mlp"}, seeds)
-        groups = {name: solved(group) for (_, name), group in runs.items()}
-        dots(axis, groups, i, 3, label=words, joined=False)
+    dots(axis, solved(runs), joined=False)
     for place, (name, of) in enumerate(answers.items()):
         if max(of) < 2:
             predicted = 64 * np.argmax(iis.recursion(answers=of)["parity"] >= 0.99)  # batches of 64
@@ -534,34 +528,30 @@ def targets(seeds=10):
 # Theory
 
 
-
-
 def theory(seeds=10):
     """What the recursion predicts without training, and trainings: weights and accuracies."""
     shown, batch = (0.2, 0.7), 64
     looks = (("-.", shade(0, 3), "sum", "w", "W on the hidden bits"),
              ("--", shade(1, 3), "parity", "v", "v / 10"))
 
-    def weights(settings, run):
+    def weights(problem, run):
         W, v, _ = run.network.params.values()
-        return np.hstack([W[:, settings["problem"].support].mean(axis=1), v / 10])
+        return np.hstack([W[:, problem.support].mean(axis=1), v / 10])
 
-    runs = run_all({("p", p): dict(problem=iis.ParitySum(), network=iis.Bilinear(), p=p, every=1280)
-                    for p in shown}, seeds, weights)
+    runs = run_all({("p", p): {"p": p} for p in shown}, seeds, weights, network=iis.Bilinear(), every=1280)
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex="col", sharey="row")
     for (above, below), p in zip(axes.T, shown):
         steps = max(run.examples for run in runs["p", p]) // batch
         predicted, examples = iis.recursion(p=p, batch=batch, steps=steps), batch * np.arange(steps + 1)
         for run in runs["p", p]:
-            above.plot([record["examples"] for record in run.history], run.notes, color="0.6", linewidth=0.5)
+            above.plot([record["examples"] for record in run.history],
+                       [record["note"] for record in run.history], color="0.6", linewidth=0.5)
         for line, colour, task, weight, words in looks:
             lines(below, runs["p", p], task, color="0.6", linewidth=0.5, markersize=2)
             below.plot(examples, 100 * predicted[task], line, color=colour, label=task)
             above.plot(examples, predicted[weight] / (10 if weight == "v" else 1), line, color=colour)
             above.plot([], [], line, color=colour, label=words)
         above.set_title(f"p = {p:g}")
-        below.set_xlabel("examples seen")
-        counted(below.xaxis)
     axes[0, 0].set(ylabel="weights, a line for each row", ylim=(-0.65, None))
     axes[1, 0].set_ylabel(RIGHT)
     for axis in axes[:, 1]:
@@ -576,26 +566,26 @@ def noise(seeds=10):
     usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
     series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
               "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
-    points = {(name, x): tuple((usual | {name: x}).values()) for name in series for x in series[name]}
-    runs = run_all({(n, batch, p): dict(problem=iis.ParitySum(n), network=iis.Bilinear(), batch=batch, p=p,
-                                        examples=budget, every=10 * batch)
-                    for n, batch, p in points.values()}, seeds)
+    cases = {(name, x): (usual | {name: x}).values() for name in series for x in series[name]}
+    runs = run_all({key: dict(problem=iis.ParitySum(n), batch=batch, p=p, every=10 * batch)
+                    for key, (n, batch, p) in cases.items()}, seeds, network=iis.Bilinear(), examples=budget)
     ratios = {}
-    for n, batch, p in runs:
-        measured, (lr, _) = np.median(solved(runs[n, batch, p])), iis.Bilinear.rates(n, 5, batch)
-        steps, found = int(1.5 * min(measured, budget) / batch), []
-        for noisy in (False, True):
+    for key, seen in solved(runs).items():
+        n, batch, p = cases[key]
+        measured, (lr, _) = np.median(seen), iis.Bilinear.rates(n, 5, batch)
+        for noisy in (True, False):
+            steps = int(1.5 * min(measured, budget) / batch)
             right = iis.recursion(n=n, p=p, batch=batch if noisy else None, steps=steps, lr=lr)["parity"]
-            found.append(batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.inf)
-        print(f"n {n}, batch {batch}, p {p:g}: predicted {said(found[0])} without noise, {said(found[1])} "
-              f"with it, measured {said(measured)}", flush=True)
-        ratios[n, batch, p] = [measured / x if np.isfinite(x) else np.nan for x in found]
+            predicted = batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.nan
+            print(f"n {n}, batch {batch}, p {p:g}: measured {said(measured)}, predicted {said(predicted)}",
+                  "with noise" if noisy else "without", flush=True)
+            ratios[*key, noisy] = measured / predicted
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
     names = {"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, the share of sums asked"}
     for axis, (name, values) in zip(axes, series.items()):
-        for i, (style, words) in enumerate((("o-", "predicted with noise"), ("D--", "without noise"))):
-            found = [ratios[points[name, value]][1 - i] for value in values]
-            axis.plot(range(len(values)), found, style, color=shade(i, 3), label=words)
+        for noisy, style, colour in ((True, "o-", shade(0, 3)), (False, "D--", shade(1, 3))):
+            axis.plot(range(len(values)), [ratios[name, x, noisy] for x in values], style, color=colour,
+                      label="predicted with noise" if noisy else "without noise")
         axis.axhline(1, color="0.3", linewidth=0.8)
         ticks(axis.xaxis, range(len(values)), values)
         others = [f"{other} = {value:g}" for other, value in usual.items() if other != name]
@@ -609,10 +599,9 @@ def noise(seeds=10):
 def start(seeds=10):
     """Is the theorem's start needed? Noise added to it."""
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
-    runs = run_all({("spread", x): dict(problem=iis.ParitySum(), network=iis.Bilinear(x), examples=budget)
-                    for x in spreads}, seeds)
+    runs = run_all({("", x): {"network": iis.Bilinear(x)} for x in spreads}, seeds, examples=budget)
     figure, axis = plt.subplots(figsize=(7, 4.4))
-    dots(axis, {x: solved(runs["spread", x]) for x in spreads}, limit=budget)
+    dots(axis, solved(runs), budget)
     axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
     return titled(figure, "The bilinear network needs the theorem's start, though not exactly",
                   f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, lines through medians")
@@ -624,21 +613,20 @@ def start(seeds=10):
 
 def digits(seeds=5):
     """The same over pictures: 16 handwritten zeros and ones, 5 of them hidden; new pictures to test."""
-    problem, slow = iis.Digits(), dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
-    kinds = {"target": "parity alone", "multi-task": "20 % ask the sum", "multi-label": "both labels",
-             "explicit": "both, read in turn", "slow": "20 % ask the sum, wide and slow"}
-    case = dict(problem=problem, network=iis.MLP(), examples=400_000, stop_when_solved=False)
-    cases = {kind: slow if kind == "slow" else {"supervision": kind} for kind in kinds}
-    runs = run_all({kind: case | settings for kind, settings in cases.items()}, seeds)
+    problem = iis.Digits()
+    kinds = {"parity alone": dict(supervision="target"), "20 % ask the sum": dict(supervision="multi-task"),
+             "both labels": dict(supervision="multi-label"),
+             "both, read in turn": dict(supervision="explicit"),
+             "20 % ask the sum, wide and slow": dict(network=iis.MLP(512), lr=0.0005, batch=256,
+                                                     examples=800_000)}
+    runs = run_all(kinds, seeds, problem=problem, examples=400_000, stop_when_solved=False)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
-    for i, (kind, style) in enumerate(zip(kinds, (":", "-", "--", "-.", (0, (8, 2))))):
-        end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[kind]])
-        words = f"{kinds[kind]}: {end:.1f} %"
-        lines(left, runs[kind], "parity", color=shade(i, 5), linestyle=style, label=words)
-    left.set(xscale="log", xlabel="examples seen", ylabel="parity of new pictures right (%)", ylim=(40, 101))
-    counted(left.xaxis)
-    words = left.get_legend_handles_labels()
-    figure.legend(*words, title="median in the end", loc="outside lower center", ncols=3)
+    left.set(xscale="log", ylabel="parity of new pictures right (%)", ylim=(40, 101))
+    for i, (words, style) in enumerate(zip(kinds, (":", "-", "--", "-.", (0, (8, 2))))):
+        end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[words]])
+        lines(left, runs[words], "parity", color=shade(i, 5), linestyle=style, label=f"{words}: {end:.1f} %")
+    figure.legend(*left.get_legend_handles_labels(), title="median in the end", loc="outside lower center",
+                  ncols=3)
     inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
     pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # two rows of eight
     right.imshow(pictures.transpose(0, 2, 1, 3).reshape(20, 80), cmap="Greys")
@@ -654,28 +642,27 @@ def digits(seeds=5):
 
 def transformer(seeds=5):
     """Parity as a language model sees it: what becomes right, and what the questions look at."""
-    problem, network, budget = iis.ParitySum(20), iis.Transformer(layers=2, heads=4), 200_000
+    problem, budget = iis.ParitySum(20), 200_000
+    usual = dict(problem=problem, network=iis.Transformer(layers=2, heads=4))
     inputs, _ = problem.sample(np.random.default_rng(0), 500)
 
-    def looked_at(settings, run):  # by the two questions, in the first layer: (2, n + 2)
+    def looked_at(problem, run):  # by the two questions, in the first layer: (2, n + 2)
         return run.network.attention(inputs)[0].mean(axis=0)[problem.n :]
 
     kinds = {"multi-label": "both labels", "multi-task": "20 % ask the sum", "target": "parity alone"}
-    runs = run_all({kind: dict(problem=problem, network=network, supervision=kind, examples=budget)
-                    for kind in kinds}, seeds)
-    one = run_all({"watched": dict(problem=problem, network=network, every=640)}, 1, looked_at)["watched"]
-    figure, axes = plt.subplot_mosaic([[*kinds], ["sum", "parity", "note"]], figsize=(11, 6.6))
-    for kind, title in (kinds | {"note": "what is right meanwhile"}).items():
-        for i, (task, line) in enumerate((("sum", ":"), ("parity", "-"))):
-            if kind != "target" or task == "parity":  # what was asked
-                lines(axes[kind], runs.get(kind, one), task, color=shade(i, 3), linestyle=line, label=task)
-        axes[kind].set(title=title, xlabel="examples seen", ylim=(15, 103))
-        if kind != "note":
+    runs = run_all({kind: {"supervision": kind} for kind in kinds}, seeds, examples=budget, **usual)
+    runs |= run_all({"watched": {"every": 640}}, 1, looked_at, **usual)
+    figure, axes = plt.subplot_mosaic([[*kinds], ["sum", "parity", "watched"]], figsize=(11, 6.6))
+    for kind, title in (kinds | {"watched": "what is right meanwhile"}).items():
+        axes[kind].set(title=title, ylim=(15, 103))
+        if kind != "watched":
             axes[kind].set(xscale="log", xlim=(6.4e3, budget))
-        counted(axes[kind].xaxis)
+        for i, (task, line) in enumerate((("sum", ":"), ("parity", "-"))):
+            lines(axes[kind], runs[kind], task, color=shade(i, 3), linestyle=line, label=task)
     axes["multi-label"].set_ylabel(RIGHT)
     axes["multi-task"].legend(loc="center right")
-    seen, looks = [record["examples"] for record in one[0].history], np.array(one[0].notes)
+    watched = runs["watched"][0].history
+    seen, looks = [record["examples"] for record in watched], np.array([record["note"] for record in watched])
     for row, task in enumerate(problem.tasks):
         image = axes[task].pcolormesh(np.arange(problem.n + 2), seen, 100 * looks[:, row], cmap="magma",
                                       vmin=0, vmax=25, shading="nearest")
@@ -691,36 +678,36 @@ def transformer(seeds=5):
                   "below, one run with 20 % sums, attention in its first layer")
 
 
-def hops(problem, network, p, budget, seeds, point):
+def hops(usual, seeds, point):
     """Accuracy of every task of a sequence problem over training, under each supervision."""
-    kinds, tasks = ("multi-label", "multi-task", "target"), problem.tasks
-    case = dict(problem=problem, network=network, p=p, examples=budget, every=3200)
-    runs = run_all({(problem.name, kind): case | {"supervision": kind} for kind in kinds}, seeds)
+    name, tasks, budget = usual["problem"].name, usual["problem"].tasks, usual["examples"]
+    kinds = {"multi-label": "all labels",
+             "multi-task": f"one label: {100 * usual['p']:g} % ask an earlier one",
+             "target": f"{tasks[-1]} alone"}
+    runs = run_all({(name, kind): {"supervision": kind} for kind in kinds}, seeds, **usual)
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
-    titles = "all labels", f"one label: {100 * p:g} % ask an earlier one", f"{tasks[-1]} alone"
-    for axis, kind, title in zip(axes, kinds, titles):
+    for axis, (kind, title) in zip(axes, kinds.items()):
+        axis.set(title=title, xscale="log", xlim=(3.2e3, 1.1 * budget))
         for i, task in enumerate(tasks):
-            if kind != "target" or task == tasks[-1]:  # what was asked
-                style = "-" if task == tasks[-1] else (0, (1 + 2 * i, 1))
-                colour = shade(len(tasks) - 1 - i, len(tasks))
-                lines(axis, runs[problem.name, kind], task, color=colour, linestyle=style, label=task)
-        axis.set(title=title, xlabel="examples seen", xscale="log", xlim=(3.2e3, 1.1 * budget))
-        counted(axis.xaxis)
+            style = "-" if task == tasks[-1] else (0, (1 + 2 * i, 1))
+            colour = shade(len(tasks) - 1 - i, len(tasks))
+            lines(axis, runs[name, kind], task, color=colour, linestyle=style, label=task)
     axes[0].set_ylabel(RIGHT)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    details = f"Transformer of {network.layers} layers. A line for each of {seeds} seeds; it ends where "
-    return titled(figure, point, f"{details}{tasks[-1]} is learned, or after {budget:,} examples")
+    layers = usual["network"].layers
+    return titled(figure, point, f"Transformer of {layers} layers. A line for each of {seeds} seeds; "
+                  f"it ends where {tasks[-1]} is learned, or after {budget:,} examples")
 
 
 def lego(seeds=5):
     """A chain of 5 variables among 3 others: which hops become right, and when?"""
-    return hops(iis.Lego(), iis.Transformer(layers=4, heads=4), 0.8, 800_000, seeds,
+    return hops(LEGO, seeds,
                 "A chain of 5 variables (lego): hop after hop becomes right; alone, the last stays at chance")
 
 
 def code(seeds=3):
     """Programs of 4 lines: which lines become right, and when?"""
-    return hops(iis.Code(), iis.Transformer(layers=6), 0.5, 800_000, seeds,
+    return hops(CODE, seeds,
                 "Programs of 4 lines (code): line after line becomes right; the last alone stays far behind")
 
 
@@ -730,11 +717,7 @@ def code(seeds=3):
 
 def moments(settings, path, go_on=lambda: True):
     """Train, appending to path at every evaluation what `picture` draws."""
-    problem, rng = settings["problem"], np.random.default_rng(0)
-    asks = iis.Explicit(problem) if settings["supervision"] == "explicit" else problem
-    sums = np.repeat(np.arange(problem.k + 1), 100)  # a hundred examples of each sum, however rare
-    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
-    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
+    problem, explicit = settings["problem"], settings["supervision"] == "explicit"
 
     def watch(run):
         if not go_on():
@@ -742,8 +725,7 @@ def moments(settings, path, go_on=lambda: True):
         right = {task: 100 * run.history[-1]["accuracy"][task] for task in iis.asked(settings, run)}
         W = run.network.params["W"]  # an mlp's is (n, width), the bilinear network's (k, n + 1)
         W = W if settings["network"].name == "bilinear" else W.T
-        odd = iis.answers(asks, run.network, bits)[:, 1].reshape(-1, 100).sum(axis=1)  # of each sum
-        path.append((run.examples, right, abs(W[:, : problem.n]), odd))
+        path.append((run.examples, right, abs(W[:, : problem.n]), odd_by_sum(problem, run.network, explicit)))
 
     iis.train(**settings, report=watch)
 
@@ -845,7 +827,8 @@ class Explorer:
         """Train what is wanted last, over and over: the thread."""
         while self.changed.wait():
             self.changed.clear()
-            if (latest := self.latest) is None:
+            latest = self.latest
+            if latest is None:
                 return
             _, settings, path, end = latest
             try:
@@ -900,8 +883,7 @@ def whole_training(network, inputs, labels, batch):
 def in_numpy(network, inputs, labels, batch):
     """The complete algorithm of iis.py's first part."""
     plain = iis.NumpyMLP(network.width)
-    plain.params = {name: array.copy() for name, array in network.params.items()}
-    plain.classes = network.classes
+    plain.init(iis.ParitySum(len(network.params["W"])), np.random.default_rng(0))
     return in_iis(plain, inputs, labels, batch)
 
 
@@ -1025,55 +1007,48 @@ def in_jax(network, inputs, labels, batch):
     return train
 
 
-def installed():
-    """PyTorch and JAX, where they are installed: {name: function}."""
-    found = {}
-    for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
-        with contextlib.suppress(ImportError):
-            version = importlib.import_module(module).__version__.split("+")[0]
-            found[f"{name} {version}"] = function
-    return found
-
-
 @contextlib.contextmanager
 def one_core():
     """Keep this thread, and those that it starts, on one core, where the system can do so."""
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    if cores:
-        os.sched_setaffinity(0, {min(cores)})
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
     try:
         yield
     finally:
-        if cores:
-            os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, cores)
 
 
 def race(competitors, rounds, problem, network, batch):
     """Median seconds of a training step, {name: seconds}. They take turns: a slow moment hits all alike."""
-    rng, seconds = np.random.default_rng(0), defaultdict(list)
+    rng, seconds = np.random.default_rng(0), {name: [] for name in competitors}
     network.init(problem, rng)
     inputs, labels = problem.sample(rng, 100 * batch)
     labels = iis.supervise(labels, rng, "multi-task", 0.2)
     trainings = {name: function(network, inputs, labels, batch) for name, function in competitors.items()}
-    for number in range(rounds + 1):
+    for _ in range(1 + rounds):
         for name, train in trainings.items():
-            steps, began = train(), time.perf_counter()
-            if number > 0:  # before, they compile
-                steps = 0
-                while time.perf_counter() < began + 0.15:
-                    steps += train()
-                seconds[name].append((time.perf_counter() - began) / steps)
-    return {name: np.median(times) for name, times in seconds.items()}
+            train()  # compiles, and brings into the caches what it needs
+            steps, began = 0, time.perf_counter()
+            while time.perf_counter() < began + 0.15:
+                steps += train()
+            seconds[name].append((time.perf_counter() - began) / steps)
+    return {name: np.median(times[1:]) for name, times in seconds.items()}
 
 
 def speed(rounds=5):
     """How long does a training step take, here and elsewhere, against batch, width and n? All on one core."""
-    series = {"batch": [(50, 128, batch) for batch in (16, 64, 256, 1024)],
-              "width": [(50, width, 64) for width in (32, 128, 512)],
-              "n": [(n, 128, 64) for n in (50, 200, 1000)]}
-    transformers = (iis.Lego(), iis.Transformer(layers=4, heads=4)), (iis.Code(), iis.Transformer(layers=6))
+    series = {"batch": {batch: (50, 128, batch) for batch in (16, 64, 256, 1024)},
+              "width": {width: (50, width, 64) for width in (32, 128, 512)},
+              "n": {n: (n, 128, 64) for n in (50, 200, 1000)}}
     with one_core():
-        frameworks = installed()
+        frameworks = {}
+        for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
+            with contextlib.suppress(ImportError):  # where they are installed
+                version = importlib.import_module(module).__version__.split("+")[0]
+                frameworks[f"{name} {version}"] = function
         print(f"{platform.machine()}, one of {os.cpu_count()} cores; Python {platform.python_version()}, "
               f"NumPy {np.__version__}, Numba {iis.numba.__version__}", *frameworks, sep=", ")
         competitors = {"two products": products, "iis.MLP": in_iis, "iis.train": whole_training,
@@ -1081,22 +1056,22 @@ def speed(rounds=5):
         print(f"mlp: microseconds of a step, median of {rounds} rounds\n")
         print(f"{'n':>5}{'width':>6}{'batch':>6}  " + "".join(f"{name:>16}" for name in competitors))
         times = {}
-        for n, width, batch in dict.fromkeys(sum(series.values(), [])):
+        for n, width, batch in dict.fromkeys(case for cases in series.values() for case in cases.values()):
             times[n, width, batch] = race(competitors, rounds, iis.ParitySum(n), iis.MLP(width), batch)
             row = "".join(f"{1e6 * seconds:>16.1f}" for seconds in times[n, width, batch].values())
             print(f"{n:>5}{width:>6}{batch:>6}  {row}", flush=True)
         print("\ntransformer, batch 64: milliseconds of a step, all on examples drawn before")
-        for problem, network in transformers:
+        for case in (LEGO, CODE):
+            problem, network = case["problem"], replace(case["network"])  # a copy, to be trained
             found = race({"iis.Transformer": in_iis} | frameworks, rounds, problem, network, 64)
             print(problem.name, *(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.items()), sep=", ")
     figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True)
     for axis, (label, cases) in zip(axes, series.items()):
-        values = [case["n width batch".split().index(label)] for case in cases]
         for i, (name, style) in enumerate(zip(competitors, ("s:", "o--", "o-", "^--", "v-.", "D-"))):
-            seconds = [times[case][name] / case[2] for case in cases]
-            axis.plot(values, np.multiply(1e6, seconds), style, color=shade(i, 6), label=name)
+            seconds = [times[case][name] / case[2] for case in cases.values()]
+            axis.plot(list(cases), np.multiply(1e6, seconds), style, color=shade(i, 6), label=name)
         axis.set(xscale="log", yscale="log", xlabel={"n": "n, bits of an example"}.get(label, label))
-        ticks(axis.xaxis, values, values)
+        ticks(axis.xaxis, list(cases), cases)
     axes[0].set_ylabel("time of a training step\nper example (µs)")
     counted(axes[0].yaxis, "{x:g}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
