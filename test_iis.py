@@ -349,6 +349,9 @@ def test_a_run_is_evaluated_as_often_as_told_and_goes_on_after_it_solved_if_told
     assert looks == heard == [*range(1_280, 12_000, 1_280), 12_000] and run.solved_at in looks[:-1]
     record = run.history[-1]
     assert record.keys() == {"examples", "seconds", "loss", "accuracy"} and record["loss"] < 0.1
+    inputs, labels = iis.ParitySum(10, 2).sample(np.random.default_rng(0).spawn(4)[3], 10_000)  # held out
+    right = (run.network.predict(inputs) == labels).mean(axis=0)
+    assert record["accuracy"] == dict(zip(("sum", "parity"), right))  # in the end, of all of them
 
 
 # 2. The same, fast
@@ -666,6 +669,14 @@ def test_attention_is_a_softmax_of_the_scores():
     shares /= shares.sum(axis=2, keepdims=True)
     assert np.allclose(attention, shares, rtol=0, atol=1e-14)
     assert np.allclose(seen, np.einsum("habi,hdbi->hdai", shares, v).reshape(4, 5, 7))
+
+
+@pytest.mark.parametrize("problem", [iis.ParitySum(7, 2), iis.Lego(3, 1), iis.Code(8)], ids=repr)
+def test_a_transformer_answers_many_examples_as_it_answers_few(problem):
+    network = started(iis.Transformer(8, 2, 2), problem)
+    inputs, _ = problem.sample(np.random.default_rng(0), 230)
+    few = np.concatenate([network.predict(inputs[start : start + 7]) for start in range(0, 230, 7)])
+    assert (network.predict(inputs) == few).all() and len(network.predict(inputs[:0])) == 0
 
 
 def test_a_batch_without_labels_teaches_a_transformer_nothing():
