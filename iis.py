@@ -15,12 +15,9 @@ abstract and its public reviews. The licence, 0BSD, stands at the end.
 """
 
 import os
-import signal as signals  # signal is a function of part 5
 
 if __name__ == "__main__":  # part 6 has many runs at a time: one thread each is enough
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if callable(signals.getsignal(signals.SIGINT)):  # else it is ignored. There is nothing to keep yet:
-        signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # leave at once, in silence
 import functools
 import math
 import numbers
@@ -35,7 +32,7 @@ import numpy as np
 # last. The others are the helpers. A problem of your own is a class with
 #   tasks              the names of the questions
 #   classes            how many answers each question can have, numbered from 0
-#   sample(rng, size)  which draws so many inputs, bits (size, n), and labels, integers (size, tasks)
+#   sample(rng, size)  which draws arrays: inputs, bits (size, n), and labels, integers (size, tasks)
 
 
 @dataclass
@@ -76,7 +73,7 @@ class ParitySum:
 
     def show(self, bits):
         """Write one example, (n,), as a person would."""
-        return "".join(map(str, bits))
+        return "".join(str(int(bit)) for bit in bits)
 
 
 SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
@@ -90,15 +87,16 @@ def supervise(labels, rng, supervision, p=0.2):
     multi-label  all of them
     explicit     all of them, each to be read before the next is answered: Explicit, in part 3
     curriculum   as multi-task, but `train` has p at 1 until the helpers are learned, and then at 0
-    Raises ValueError for another supervision, p outside [0, 1], and labels that are no integers.
+    Raises ValueError for another supervision, p outside [0, 1], and labels that are not integers.
     """
     p, labels = number("p", p, 0, 1), np.asarray(labels)
     if not isinstance(supervision, str) or supervision not in SUPERVISIONS:
         raise ValueError(f"supervision must be one of {', '.join(SUPERVISIONS)}, not {supervision!r}")
-    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+    if labels.ndim != 2 or labels.dtype.kind not in "biu":
         raise ValueError("labels must be integers of shape (size, tasks)")
+    labels = labels.astype(np.int64)  # unsigned ones would have no -1
     if supervision in ("multi-label", "explicit"):
-        return labels.copy()
+        return labels
     size, tasks = labels.shape
     asked = np.full(size, tasks - 1)  # the target
     if supervision != "target" and tasks > 1:
@@ -113,17 +111,17 @@ def supervise(labels, rng, supervision, p=0.2):
 class Network:
     """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
 
-    @functools.cached_property  # what is asked for until init sets params
+    @functools.cached_property  # read before init has set params
     def params(self):
         raise ValueError(f"{self!r} has no weights: its init, which sets params, must be called first")
 
-    optimised = None  # the params that mean and square, Adam's memory, belong to
+    remembered = None  # which params Adam's averages, mean and square, are of
 
     def descend(self, inputs, labels, batch, lr=None):
         """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         total = 0.0
-        for start in range(0, max(1, len(inputs)), batch):
+        for start in range(0, max(1, len(inputs)), batch):  # of no examples loss_and_gradients complains
             x, y = inputs[start : start + batch], labels[start : start + batch]
             loss, gradients = self.loss_and_gradients(x, y)
             self.adam(gradients, lr)
@@ -132,8 +130,8 @@ class Network:
 
     def adam(self, gradients, lr):
         """Change params by one step of Adam."""
-        if self.optimised is not self.params:  # init has drawn new ones: forget the old averages
-            self.optimised, self.steps = self.params, 0
+        if self.remembered is not self.params:  # init has drawn new ones: forget the old averages
+            self.remembered, self.steps = self.params, 0
             self.mean, self.square = dict.fromkeys(gradients, 0), dict.fromkeys(gradients, 0)
         self.steps += 1
         for name, gradient in gradients.items():
@@ -150,7 +148,7 @@ def cross_entropy(logits, labels, classes):
     softmax(z) = exp(z) / sum(exp(z)) makes shares of a task's scores z; a carried label costs -log of its
     share. The loss is the mean over examples; d cost / dz = softmax(z) - (1 for the label, else 0).
     """
-    labels = checked("labels", labels, (max(1, len(logits)), len(classes)), -1, classes)  # of none, no mean
+    labels = checked("labels", labels, (max(1, len(logits)), len(classes)), -1, classes)  # of 0, no mean
     loss, dlogits, start = 0.0, np.zeros_like(logits), 0
     for task, count in enumerate(classes):
         rows = np.flatnonzero(labels[:, task] >= 0)  # the examples that carry this label
@@ -274,11 +272,12 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
     """Train the network from scratch, on fresh examples all the way, and return the Run.
 
     It ends when the target is solved, or after so many examples. It is evaluated after `every` examples, by
-    default 6,400 and later a sixteenth of those seen; then report(run) is called. The seed decides all draws;
-    lr None is the network's own. Raises ValueError for what is out of range, Diverged for a loss not finite.
+    default 6,400 and later a sixteenth of those seen, up to 64,000; then report(run) is called. The seed
+    decides all draws. lr None is the network's own rate.
+    Raises ValueError for a setting out of range, and Diverged, a kind of it, for a loss that is not finite.
     """
     examples, batch = number("examples", examples, 1, whole=True), number("batch", batch, 1, whole=True)
-    seed = number("seed", seed, 0, whole=True)
+    seed, p = number("seed", seed, 0, whole=True), number("p", p, 0, 1)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
     if supervision == "explicit" or hasattr(problem, "ask"):
         problem, supervision = Explicit(problem), "explicit"  # each task in a pass of its own: part 3
@@ -290,7 +289,7 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
         size = min(until_evaluation(run.examples, batch, every), examples - run.examples)
         inputs, labels = problem.sample(rng_data, size)
         labels = supervise(labels, rng_labels, supervision, p)
-        loss = network.descend(inputs, labels, batch * len(inputs) // size, lr)  # Explicit: rows > size
+        loss = network.descend(inputs, labels, batch * len(inputs) // size, lr)  # Explicit: a row a pass
         run.examples += size
         accuracy = run.evaluate(problem, *test, loss / size, run.examples == examples)
         if supervision == "curriculum" and (accuracy[:-1] >= 0.99).all():
@@ -312,16 +311,19 @@ import copy
 import ctypes
 import inspect
 import json
+import signal as signals  # signal is a function of part 5
 import sqlite3
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+if __name__ == "__main__" and callable(signals.getsignal(signals.SIGINT)):  # else it is ignored
+    signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # nothing to keep yet: leave, in silence
 import numba
 import numba.core.event
 
 
-@functools.cache  # the same words once
+@functools.cache  # the same words only once
 def say(words):
     print(words, file=sys.stderr, flush=True)
 
@@ -358,7 +360,7 @@ def kernel(function, inline="never"):
     return compiled
 
 
-part = functools.partial(kernel, inline="always")  # copied into the kernel that calls it: compiles faster
+inlined = functools.partial(kernel, inline="always")  # copied into the kernel that calls it: compiles faster
 
 
 class Params(dict):
@@ -431,17 +433,17 @@ def affine(packed, M, b, out):
         for h in range(width):
             out[i, h] = b[h]
     for first in range(0, inner, 8):
-        for half in (0, 16):
-            start = first + half // 4
+        for half in (0, 1):
+            base, start = 16 * half, first + 4 * half
             stop = min(start + 4, inner)
             for h in range(width):
-                sums[half, h] = 0
+                sums[base, h] = 0
             for j in range(start, stop):
                 for h in range(width):
-                    sums[half, h] -= M[j, h]  # no bit is 1: every sign is -1
+                    sums[base, h] -= M[j, h]  # no bit is 1: every sign is -1
             for j in range(start, stop):
                 bit = 1 << (j - start)
-                for known in range(half, half + bit):  # sums without this bit; setting it turns a sign
+                for known in range(base, base + bit):  # sums without this bit; setting it turns a sign
                     for h in range(width):
                         sums[known + bit, h] = sums[known, h] + M[j, h] + M[j, h]
         for i in range(len(out)):
@@ -451,7 +453,7 @@ def affine(packed, M, b, out):
                 row[h] += low[h] + high[h]
 
 
-@part
+@inlined
 def adam_kernel(weights, gradient, mean, square, step, lr):
     """Network.adam; all arrays (weights,)."""
     real = weights.dtype.type  # a plain 0.9 would turn all the arithmetic into double precision
@@ -464,11 +466,11 @@ def adam_kernel(weights, gradient, mean, square, step, lr):
         weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + epsilon)
 
 
-@part
+@inlined
 def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
-    """NumpyMLP's forward and backward, example by example, from what relu is given, hidden (size, width).
+    """NumpyMLP's forward and backward, example by example, from hidden = x W + b (size, width) on.
 
-    Adds to the gradients of b, V and c, and turns hidden into the gradient by it. Returns the loss.
+    Adds to the gradients of b, V and c. In the end hidden is its own gradient. Returns the loss.
     """
     size, width = hidden.shape
     loss, zero = 0.0, V.dtype.type(0)
@@ -535,16 +537,16 @@ class MLP(NumpyMLP):
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
         self.params = Params(self.params, dtype)
-        self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
+        self.averages, self.updates = (self.params.zeros().flat, self.params.zeros().flat), 0  # Adam's
 
     def descend(self, inputs, labels, batch, lr=None):
         batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
         bits, labels = fitting(self, inputs, labels)
         gradients, classes = self.params.zeros(), np.array(self.classes)
-        vectors = self.params.flat, gradients.flat, self.mean, self.square
+        vectors = self.params.flat, gradients.flat, *self.averages
         arrays = *vectors, *self.params.values(), *gradients.values()
-        loss = mlp_descend(bits, labels, classes, batch, lr, self.steps, *arrays)
-        self.steps += math.ceil(len(bits) / batch)
+        loss = mlp_descend(bits, labels, classes, batch, lr, self.updates, *arrays)
+        self.updates += math.ceil(len(bits) / batch)
         return loss
 
     def forward(self, inputs):  # x @ W by look-ups
@@ -557,10 +559,10 @@ class MLP(NumpyMLP):
         return 2 * bits.astype(np.int8) - 1, hidden, hidden @ V.T + c
 
 
-KINK = 1e-12  # values up to this count as 0: rounding must not decide whether a hinge is on
+KINK = 1e-12  # a gradient takes values up to this for 0: rounding must not decide if a hinge is on
 
 
-@part
+@inlined
 def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
     """Add the gradients of one batch to dW, dv and dc, which are 0, and return the loss.
 
@@ -678,7 +680,7 @@ class Bilinear(Network):
 #
 # An example of Lego or Code is a sequence: inputs are integers (size, length, fields). Such a problem has
 # beside the three things of part 1
-#   fields          how many values each number of a position can have
+#   fields          for each number of a position, how many values it takes, from 0 up
 #   places(inputs)  the position at which each task is to be answered, integers (size, tasks)
 
 
@@ -816,7 +818,7 @@ class Code:
     """A program of k lines, each computing modulo a number with what the lines before it assigned.
 
     "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
-    before and a constant, in either order, the first line two constants. Names are assigned again.
+    before and a constant, in either order, the first line two constants. A name may be assigned again.
 
     An example is one position for each line, int64 (k, 5): the line's number, the name assigned, the
     operator, and the two operands, k + i standing for the constant i. Raises ValueError unless
@@ -872,8 +874,8 @@ class Explicit:
     This is chain of thought (Wei et al. 2022), teacher-forced: in training a pass reads the true answers,
     afterwards those that the network wrote itself. The inputs have room for them: a bit for each possible
     answer of each helper or, in a sequence, one more field in the position that the task asks about.
-    What is not answered yet leaves its bits or its field 0. To a network it is a problem like any other.
-    In a `share` of the training examples the passes read so; in the others nothing is written for them.
+    A missing answer is written as zeros. To a network it is a problem like any other. `share` says in how
+    many of the training examples the passes read; in the others every answer is missing.
     """
     problem: object
     share: float = 1.0
@@ -899,7 +901,7 @@ class Explicit:
     def sample(self, rng, size):
         """Draw examples, a row for each pass: inputs (size tasks, ...), and labels (size tasks, tasks)."""
         inputs, labels = self.problem.sample(rng, size)
-        tasks = np.arange(len(self.tasks))
+        labels, tasks = labels.astype(np.int64), np.arange(len(self.tasks))
         asked = np.tile(tasks, size)[:, None]  # what each pass asks: (size tasks, 1)
         inputs, labels = np.repeat(inputs, len(tasks), axis=0), np.repeat(labels, len(tasks), axis=0)
         reads = np.repeat(rng.random((size, 1)) < self.share, len(tasks), axis=0)
@@ -907,7 +909,7 @@ class Explicit:
         return self.write(inputs, before), now
 
     def sample_held_out(self, rng, size):
-        """Draw examples as the problem does, with nothing written in them."""
+        """Draw examples of the problem itself: ask writes the answers into them."""
         return getattr(self.problem, "sample_held_out", self.problem.sample)(rng, size)
 
     def ask(self, network, inputs):
@@ -1044,7 +1046,7 @@ def attention_backward(dseen, qkv, attention, causal):
                     for i in range(size):
                         dscores[a, b, i] += dseen[h, a, i] * qkv[2 * width + h, b, i]
                         dqkv[2 * width + h, b, i] += dseen[h, a, i] * scores[a, b, i]
-        for a in range(length):  # softmax's backward: attention (dscores - their mean, so weighted)
+        for a in range(length):  # softmax's backward: attention (dscores - their mean weighted by it)
             reach, mean = a + 1 if causal else length, np.zeros(size, qkv.dtype)
             for b in range(reach):
                 for i in range(size):
@@ -1062,7 +1064,7 @@ def attention_backward(dseen, qkv, attention, causal):
 
 
 @kernel
-def spread(columns, read, positions):
+def scatter(columns, read, positions):
     """Return the gradient of x (width, positions) from that of its columns `read`, which may repeat."""
     dx = np.zeros((len(columns), positions), columns.dtype)
     for h in range(len(dx)):
@@ -1121,7 +1123,7 @@ class Transformer(Network):
             arrays |= {"U": matrix(2 * w, w), "b": np.zeros(2 * w), "D": matrix(w, 2 * w)}
             params |= {f"{name}{layer}": array for name, array in arrays.items()}
         self.params = Params(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
-        self.mean, self.square, self.steps = self.params.zeros().flat, self.params.zeros().flat, 0
+        self.averages, self.updates = (self.params.zeros().flat, self.params.zeros().flat), 0  # Adam's
 
     def tokens(self, inputs):
         """Return inputs as a sequence, (size, length, fields), and where tasks are read, (size, tasks)."""
@@ -1141,7 +1143,7 @@ class Transformer(Network):
         return M.reshape(-1, self.width, M.shape[1])  # (a width, b) -> (a, width, b)
 
     def forward(self, tokens, places, asked, keep=True):
-        """Return the logits where `asked`, (how many, outputs), and, to `keep`, what backward will need."""
+        """Return the logits where `asked`, (how many, outputs), and what backward needs, layers if `keep`."""
         size, length, _ = tokens.shape
         read = (places * size + np.arange(size)[:, None])[asked]  # columns: (size, tasks) -> (how many,)
         columns = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # -> (fields, positions)
@@ -1186,7 +1188,7 @@ class Transformer(Network):
             np.matmul(dx, seen.T, out=dO)
             dseen = O.T @ dx
             if layer == self.layers - 1:
-                dseen, dx = spread(dseen, read, onehot.shape[1]), spread(dx, read, onehot.shape[1])
+                dseen, dx = scatter(dseen, read, onehot.shape[1]), scatter(dx, read, onehot.shape[1])
             dseen = dseen.reshape(qkv[: self.width].shape)  # -> (width, length, size)
             dqkv = attention_backward(dseen, qkv, attention, self.causal).reshape(len(A), -1)
             np.matmul(self.squares(dqkv), y.T, out=self.squares(dA))
@@ -1197,10 +1199,10 @@ class Transformer(Network):
         """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
         inputs, labels = fitting(self, inputs, labels)
         gradients = self.params.zeros()
-        return self.batch(*self.tokens(inputs), labels, gradients), gradients
+        return self.write_gradients(*self.tokens(inputs), labels, gradients), gradients
 
-    def batch(self, tokens, places, labels, gradients):
-        """Write the gradients of one batch, and return the loss."""
+    def write_gradients(self, tokens, places, labels, gradients):
+        """Write the gradients of one batch into arrays, and return the loss."""
         asked = labels >= 0
         asked[0, 0] = True  # one at least: cross_entropy takes no notice of it if there is no label
         logits, state = self.forward(tokens, places, asked)
@@ -1216,9 +1218,10 @@ class Transformer(Network):
         gradients, total = self.params.zeros(), 0.0
         for start in range(0, len(inputs), batch):
             rows = slice(start, start + batch)
-            total += len(labels[rows]) * self.batch(tokens[rows], places[rows], labels[rows], gradients)
-            self.steps += 1
-            adam_kernel(self.params.flat, gradients.flat, self.mean, self.square, self.steps, lr)
+            loss = self.write_gradients(tokens[rows], places[rows], labels[rows], gradients)
+            total += loss * len(labels[rows])
+            self.updates += 1
+            adam_kernel(self.params.flat, gradients.flat, *self.averages, self.updates, lr)
         return total
 
     def attention(self, inputs):
@@ -1257,7 +1260,8 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     (steps + 1, k, k), and the shares answered right: sum, and parity, which stands for the SumFunction too.
     Raises ValueError for a supervision other than target, multi-task and multi-label.
     """
-    n, k, p = number("n", n, 1, whole=True), number("k", k, 1, 100, whole=True), number("p", p, 0, 1)
+    k, p = number("k", k, 1, 100, whole=True), number("p", p, 0, 1)
+    n = number("n", n, k, whole=True)
     # kinds of examples: (their share, do they carry the sum, do they carry the parity)
     kinds = {"target": [(1, 0, 1)], "multi-task": [(p, 1, 0), (1 - p, 0, 1)], "multi-label": [(1, 1, 1)]}
     if not isinstance(supervision, str) or supervision not in kinds:
@@ -1303,28 +1307,28 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
 
 
 def signal(problem, network, task):
-    """Length of the exact gradient of one task's loss, averaged over all 2ⁿ inputs: (whole, telling).
+    """Return two lengths: of the exact gradient of a task's loss, over all 2ⁿ inputs, and of what it tells.
 
-    The whole mostly says how often each answer occurs. Telling is what it says of the hidden bits: the
-    rest, once the gradient for labels that are drawn as often but blindly is taken away. For a
-    ParitySum, its network after init in float64; n of at most some 22.
+    Most of the gradient says how often each answer occurs. What it tells of the hidden bits is the rest, once
+    the gradient for labels drawn blindly, each as often as it occurs, is taken away.
+    For a ParitySum, its network after init in float64; n of at most some 22.
     """
+    size, often = 2**problem.n, np.zeros(problem.classes[task])
 
-    size = 2**problem.n
-
-    def gradient(label):
+    def gradient(label):  # None: for the true ones
         total = 0.0
         for start in range(0, size, 4096):
             codes = np.arange(start, min(start + 4096, size))
             bits = codes[:, None] >> np.arange(problem.n) & 1  # (codes,) -> (codes, n)
             labels = np.full((len(bits), len(problem.tasks)), -1)
             labels[:, task] = problem.label(bits)[:, task] if label is None else label
+            if label is None:
+                often[:] += np.bincount(labels[:, task], minlength=len(often)) / size
             _, gradients = network.loss_and_gradients(bits, labels)
             total += len(bits) / size * np.hstack([array.ravel() for array in gradients.values()])
         return total
 
-    whole, k, count = gradient(None), problem.k, problem.classes[task]
-    often = [0.5, 0.5] if count == 2 else [math.comb(k, s) / 2**k for s in range(k + 1)]
+    whole = gradient(None)
     blind = sum(share * gradient(label) for label, share in enumerate(often))
     return np.linalg.norm(whole), np.linalg.norm(whole - blind)
 
@@ -1608,7 +1612,7 @@ def table(found):
     heads = ("network", "what the data asks", *right, "learned", "examples", "time")
     columns = [*zip(heads, *[row(group) for _, group in sorted(groups.items())])]
     widths = [len(max(column, key=len)) for column in columns]
-    if sum(widths) + 2 * len(widths) > 102:
+    if sum(widths) + 2 * (len(widths) - 1) > 100:
         del columns[-1]  # the time
     for i, (column, width) in enumerate(zip(columns, widths)):
         columns[i] = [cell.ljust(width) if i < 2 else cell.rjust(width) for cell in column]
