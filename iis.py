@@ -1493,7 +1493,7 @@ def parse(argv):
 
     group = parser.add_argument_group("experiment")
     option("problem", "NAME", "parity, digits, lego or code (parity)", type=str, choices=PROBLEMS)
-    networks = "numpy, bilinear, mlp, transformer or all (the fast ones that fit the problem)"
+    networks = "numpy, bilinear, mlp, transformer or all (bilinear and mlp; lego and code: transformer)"
     option("network", "NAME", networks, type=str, choices=[*NETWORKS, "all"])
     labels = f"what the data asks: {', '.join(SUPERVISIONS)} (multi-task; lego and code: multi-label)"
     option("supervision", "NAME", labels, type=str, choices=SUPERVISIONS)
@@ -1502,9 +1502,9 @@ def parse(argv):
     option("seed", "SEED", "decides the hidden bits, the starting weights and the examples (0)")
     option("seeds", "COUNT", "repeat with so many seeds, counted up from --seed (1)")
     group = parser.add_argument_group("problem")
-    option("n", "BITS", "bits of an example (50, for a transformer 20), or pictures of digits (16)")
+    option("n", "BITS", "bits of an example (50, with a transformer 20), or pictures of digits (16)")
     option("k", "COUNT", "hidden bits (5), variables of lego's chain (5), lines of code (4)")
-    option("distractors", "COUNT", "parity: so many more helpers, sums of other bits (0)")
+    option("distractors", "COUNT", "parity, not bilinear: so many more helpers, sums of other bits (0)")
     option("others", "COUNT", "lego: so many variables beside the chain (3)")
     option("modulus", "NUMBER", "code: what it computes modulo (5)")
     group = parser.add_argument_group("network")
@@ -1542,6 +1542,7 @@ def planned(options):
     if "p" in given and supervision != "multi-task":
         raise ValueError(f"--p is of no use with supervision {supervision}")
     number("examples", given.get("examples", 1), 1, whole=True)  # before anything is printed
+    number("jobs", given.get("jobs", 1), 1, 1_000, whole=True)
     if "transformer" in names:
         given = TUNED.get(kind, {}) | given  # where it learns, if nothing else is said
 
@@ -1578,7 +1579,7 @@ def row(group):
     share = 100 * settings.get("p", 0.2)
     asks = {
         "target": f"{target} only: control",
-        "multi-task": f"{100 - share:g} % {target}, {share:g} % {helper}",
+        "multi-task": f"{100 - share:.4g} % {target}, {share:.4g} % {helper}",
         "multi-label": "all of them", "explicit": "all of them, in turn",
         "curriculum": f"{helper}, then {target}",
     }
@@ -1593,7 +1594,7 @@ def row(group):
     examples, learned = f"{np.median(seen):,.0f}", "yes" if any(solved) else "no"
     if len(group) > 1:
         low, high = np.quantile(seen, (0.25, 0.75)) / 1000
-        examples += f" ({low:,.0f}k-{high:,.0f}k)"
+        examples += f" ({low:,.0f}k-{high:,.0f}k)" if low < high else ""
         learned = f"{len(group) - solved.count(None)} of {len(group)}"
     if any(not run.solved_at and run.examples < each.get("examples", 1_000_000) for each, run in group):
         learned += ", cut off"
@@ -1737,8 +1738,11 @@ def main(argv=None):
         signals.signal(signals.SIGINT, leave)
         progress("")
         if found and (status == 130 or not options["json"]):
-            why = "\n\n" + WHY if options["problem"] in (None, "parity") and not options["json"] else ""
-            print(table(found.values()) + why, file=sys.stderr if options["json"] else sys.stdout, flush=True)
+            print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
+            learned = [key for key, (_, run) in found.items() if run.solved_at]
+            taught = [key for key in learned if (key[0], "target", key[2]) not in learned]  # not alone
+            if taught and options["problem"] in (None, "parity") and not options["json"]:
+                print(f"\n{WHY}", flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         broken = isinstance(error, BrokenPipeError)  # whoever reads the output has seen enough
