@@ -796,7 +796,11 @@ class Lego:
         return np.take_along_axis(clauses, order[:, :, None], axis=1), 1 - minuses % 2
 
     def places(self, inputs):
-        """The position that assigns the variable each task asks for: (size, length, 3) -> (size, k)."""
+        """The position that assigns the variable each task asks for: (size, length, 3) -> (size, k).
+
+        Go back k - 1 hops from all positions at once. Only the end of the longest chain, the one asked for, is
+        then still at a variable; from there the same hops lead back along the chain.
+        """
         size, length, _ = inputs.shape
         constant = np.full((size, 1), length)
         assigned_at = np.hstack([inputs[:, :, 0].argsort(axis=1), constant])  # by name
@@ -804,7 +808,7 @@ class Lego:
         back = [np.tile(np.arange(length), (size, 1))]  # where each position comes from, 0, 1 ... hops ago
         for _ in range(self.k - 1):
             back.append(np.take_along_axis(source_at, back[-1], axis=1))
-        end = (back[-1] < length).argmax(axis=1)  # the only one that is not back at the constant yet
+        end = (back[-1] < length).argmax(axis=1)  # (length,) of each -> where the chain ends, (size,)
         return np.stack([places[np.arange(size), end] for places in reversed(back)], axis=1)
 
     def show(self, example):
@@ -1298,7 +1302,8 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
             dP += weight * share * delta
             df += weight * share * has_parity * f_error
             noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
-        # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch
+        # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch. What
+        # differs within the support walks too: n - k other bits and k - 1 such directions make n - 1
         drift = dP @ z.T  # E[δ zᵀ]
         w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
         v, c = v - ratio * lr * hinges @ df, c - ratio * lr * df.sum()
