@@ -370,6 +370,7 @@ def interference(seeds=10):
         cases = {(f"width {width}", count): dict(problem=iis.ParitySum(distractors=count), p=share(count),
                                                  network=iis.MLP(width))
                  for width in widths for count in counts}
+        print(f"{words}; width, useless helpers, learning rate:")
         dots(axis, at_best_rate(cases, speeds, seeds, supervision=kind, examples=budget), budget)
         axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
     axes[0].set_ylabel(LEARNED)
