@@ -798,8 +798,8 @@ class Lego:
     def places(self, inputs):
         """The position that assigns the variable each task asks for: (size, length, 3) -> (size, k).
 
-        Go back k - 1 hops from all positions at once. Only the end of the longest chain, that asked for, is then
-        still at a variable; from there the same hops lead back along the chain.
+        Go back k - 1 hops from all positions at once. Only the end of the longest chain is then still at a
+        variable, and that chain is asked for: the same hops lead back along it.
         """
         size, length, _ = inputs.shape
         constant = np.full((size, 1), length)
