@@ -88,7 +88,7 @@ def at_best_rate(cases, speeds, seeds, **usual):
     """As solved(run_all(...)), each case at its best learning rate: lowest median, else most that learned."""
     seen = solved(run_all({(*key, lr): case | {"lr": lr} for key, case in cases.items() for lr in speeds},
                           seeds, **usual))
-    return {key: min((seen[*key, lr] for lr in speeds),
+    return {key: min((seen[(*key, lr)] for lr in speeds),
                      key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum())) for key in cases}
 
 
@@ -580,7 +580,7 @@ def noise(seeds=10):
             predicted = batch * np.argmax(right >= 0.99) if right.max() >= 0.99 else np.nan
             print(f"n {n}, batch {batch}, p {p:g}: measured {said(measured)}, predicted {said(predicted)}",
                   "with noise" if noisy else "without", flush=True)
-            ratios[*key, noisy] = measured / predicted
+            ratios[(*key, noisy)] = measured / predicted
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
     names = {"batch": "examples in a batch", "n": "n, bits of an example", "p": "p, the share of sums asked"}
     for axis, (name, values) in zip(axes, series.items()):
