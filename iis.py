@@ -318,7 +318,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 if __name__ == "__main__" and callable(signals.getsignal(signals.SIGINT)):  # else it is ignored
-    signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # nothing to keep yet: leave, in silence
+    signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # nothing to keep yet: leave in silence
 import numba
 import numba.core.event
 
@@ -559,7 +559,7 @@ class MLP(NumpyMLP):
         return 2 * bits.astype(np.int8) - 1, hidden, hidden @ V.T + c
 
 
-KINK = 1e-12  # a gradient takes values up to this for 0: rounding must not decide if a hinge is on
+KINK = 1e-12  # what is not above this counts as 0: rounding must not decide if a hinge is on
 
 
 @inlined
@@ -905,7 +905,7 @@ class Explicit:
     def sample(self, rng, size):
         """Draw examples, a row for each pass: inputs (size tasks, ...), and labels (size tasks, tasks)."""
         inputs, labels = self.problem.sample(rng, size)
-        labels, tasks = labels.astype(np.int64), np.arange(len(self.tasks))
+        labels, tasks = supervise(labels, rng, "explicit"), np.arange(len(self.tasks))  # checks them
         asked = np.tile(tasks, size)[:, None]  # what each pass asks: (size tasks, 1)
         inputs, labels = np.repeat(inputs, len(tasks), axis=0), np.repeat(labels, len(tasks), axis=0)
         reads = np.repeat(rng.random((size, 1)) < self.share, len(tasks), axis=0)
@@ -1147,7 +1147,7 @@ class Transformer(Network):
         return M.reshape(-1, self.width, M.shape[1])  # (a width, b) -> (a, width, b)
 
     def forward(self, tokens, places, asked, keep=True):
-        """Return the logits where `asked`, (how many, outputs), and what backward needs, layers if `keep`."""
+        """Return the logits where `asked`, (how many, outputs), and, with `keep`, what backward needs."""
         size, length, _ = tokens.shape
         read = (places * size + np.arange(size)[:, None])[asked]  # columns: (size, tasks) -> (how many,)
         columns = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # -> (fields, positions)
@@ -1262,7 +1262,7 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     Bilinear's own; v is where v starts; answers, 0 or 1 for each sum, are a SumFunction's, None for
     parity. Returns arrays over the steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M
     (steps + 1, k, k), and the shares answered right: sum, and parity, which stands for the SumFunction too.
-    Raises ValueError for a supervision other than target, multi-task and multi-label.
+    Raises ValueError for n below k, and a supervision other than target, multi-task and multi-label.
     """
     k, p = number("k", k, 1, 100, whole=True), number("p", p, 0, 1)
     n = number("n", n, k, whole=True)
@@ -1316,7 +1316,7 @@ def signal(problem, network, task):
 
     Most of the gradient says how often each answer occurs. What it tells of the hidden bits is the rest, once
     the gradient for labels drawn blindly, each as often as it occurs, is taken away.
-    For a ParitySum, its network after init in float64; n of at most some 22.
+    For a ParitySum or SumFunction, its network after init in float64; n of at most some 22.
     """
     size, often = 2**problem.n, np.zeros(problem.classes[task])
 
@@ -1498,7 +1498,7 @@ def parse(argv):
 
     group = parser.add_argument_group("experiment")
     option("problem", "NAME", "parity, digits, lego or code (parity)", type=str, choices=PROBLEMS)
-    networks = "numpy, bilinear, mlp, transformer or all (bilinear and mlp; lego and code: transformer)"
+    networks = "numpy, bilinear, mlp, transformer or all (parity: bilinear and mlp; digits: mlp)"
     option("network", "NAME", networks, type=str, choices=[*NETWORKS, "all"])
     labels = f"what the data asks: {', '.join(SUPERVISIONS)} (multi-task; lego and code: multi-label)"
     option("supervision", "NAME", labels, type=str, choices=SUPERVISIONS)
@@ -1745,7 +1745,8 @@ def main(argv=None):
         if found and (status == 130 or not options["json"]):
             print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
             learned = [key for key, (_, run) in found.items() if run.solved_at]
-            taught = [key for key in learned if (key[0], "target", key[2]) not in learned]  # not alone
+            alone = {(key[0], key[2]) for key in found.keys() - learned if key[1] == "target"}  # in vain
+            taught = alone & {(key[0], key[2]) for key in learned} and options["k"] != 1
             if taught and options["problem"] in (None, "parity") and not options["json"]:
                 print(f"\n{WHY}", flush=True)
     except OSError as error:
