@@ -470,7 +470,7 @@ def adam_kernel(weights, gradient, mean, square, step, lr):
 def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
     """NumpyMLP's forward and backward, example by example, from hidden = x W + b (size, width) on.
 
-    Adds to the gradients of b, V and c. In the end hidden is its own gradient. Returns the loss.
+    Adds to the gradients of b, V and c, and overwrites hidden with its own. Returns the loss.
     """
     size, width = hidden.shape
     loss, zero = 0.0, V.dtype.type(0)
@@ -746,7 +746,7 @@ class Digits:
         return pictures[bits, which].reshape(size, -1), labels  # (size, n, 64) -> (size, 64 n)
 
     def sample_held_out(self, rng, size):
-        """Draw examples of pictures that sample does not show otherwise."""
+        """Draw examples of pictures that training never shows."""
         return self.sample(rng, size, held_out=True)
 
     def show(self, bits):
@@ -1206,7 +1206,7 @@ class Transformer(Network):
         return self.write_gradients(*self.tokens(inputs), labels, gradients), gradients
 
     def write_gradients(self, tokens, places, labels, gradients):
-        """Write the gradients of one batch into arrays, and return the loss."""
+        """Write the gradients of one batch into `gradients`, and return the loss."""
         asked = labels >= 0
         asked[0, 0] = True  # one at least: cross_entropy takes no notice of it if there is no label
         logits, state = self.forward(tokens, places, asked)
@@ -1745,9 +1745,10 @@ def main(argv=None):
         if found and (status == 130 or not options["json"]):
             print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
             learned = [key for key, (_, run) in found.items() if run.solved_at]
-            alone = {(key[0], key[2]) for key in found.keys() - learned if key[1] == "target"}  # in vain
-            taught = alone & {(key[0], key[2]) for key in learned} and options["k"] != 1
-            if taught and options["problem"] in (None, "parity") and not options["json"]:
+            controls = [(name, "target", seed) for name, _, seed in learned]  # of those who learned
+            helped = any(control in found and control not in learned for control in controls)
+            helped = helped and options["problem"] in (None, "parity") and options["k"] != 1
+            if helped and not options["json"]:
                 print(f"\n{WHY}", flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -111,7 +111,7 @@ def shade(i, count):
 
 
 def lines(axis, runs, task, **style):
-    """Accuracy over examples, if the task was asked, a line for each seed. At a dot it ends, just solved."""
+    """Accuracy over examples, if the task was asked, a line for each seed. A dot: just solved."""
     style = {"linewidth": 0.9, "marker": "o", "markersize": 3.5} | style
     for run in runs:
         if task in run.asked:

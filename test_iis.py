@@ -1174,6 +1174,12 @@ def test_a_question_never_asked_has_no_accuracy_and_no_answer(capsys, options, a
     assert [re.findall(r"(\w+) = ", line) for line in answered] == asked
 
 
+@pytest.mark.parametrize("options, helped", [("--k 4", True), ("--n 8 --k 1", False), ("--p 1", False)])
+def test_why_is_said_where_the_sum_helped_and_nowhere_else(capsys, options, helped):
+    assert iis.main(f"--network bilinear --examples 150000 {options}".split()) == 0
+    assert ("Why: " in capsys.readouterr().out) == helped
+
+
 def test_json_is_all_that_is_printed_and_is_what_is_stored(tmp_path):
     done = command("--json", "--network", "mlp", "--seeds", 2, "--seed", 5, "--store", tmp_path / "runs")
     assert done.returncode == 0 and not complaints(done.stderr)
