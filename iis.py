@@ -1,78 +1,64 @@
 """Implicit intermediate supervision: an easy question in the data teaches a hard one.
 
-Show a network examples of the parity of 5 hidden bits out of 50, and it does no better than to guess.
-Let a fifth of the examples ask for their *sum* instead, and after the same number of examples it answers
-both, although nobody tells it that one question helps with the other.
+Show a network examples of the parity of 5 hidden bits out of 50, and it only guesses.
+Let a fifth of them ask for the *sum* instead, and after as many it answers both, though
+nobody says that one helps with the other. Run: python iis.py --p 0.2 --n 50 --k 5
 
-    python iis.py --p 0.2 --n 50 --k 5
-
-Part 1 is the complete algorithm in plain NumPy: a problem, supervision, a network, training. What follows
-is the same made fast (part 2), further problems (3), a transformer (4), theory (5), many runs (6) and the
-command line (7). Letters are the paper's: n bits, k of them hidden, p the share of easier questions.
-
-A reconstruction of the paper "Implicit Intermediate Supervision for Learning Complex Functions" from its
-abstract and its public reviews. The licence, 0BSD, stands at the end.
+Part 1 is the whole algorithm in plain NumPy; the rest makes it fast and general. It is
+reconstructed from a paper's abstract and reviews: see the README. Licence: 0BSD, below.
 """
 
-import os
-
-if __name__ == "__main__":  # part 6 has many runs at a time: one thread each is enough
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-import functools
 import math
-import numbers
 import time
 from dataclasses import dataclass, field
 import numpy as np
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # 1. The idea
-#
-# A problem draws inputs and asks several questions about each, its tasks: the easiest first, the target
-# last. The others are the helpers. A problem of your own is a class with
-#   tasks              the names of the questions
-#   classes            how many answers each question can have, numbered from 0
-#   sample(rng, size)  which draws arrays: inputs, bits (size, n), and labels, integers (size, tasks)
+# A problem asks questions about its inputs, its tasks: the easy ones, helpers, then
+# the hard one, the target. `train`, at the end of this part, repeats these four lines:
+#     inputs, labels = problem.sample(...)    # labels are the answers to all questions
+#     labels = supervise(labels, ...)         # hide some of them: this is the new idea
+#     network.descend(inputs, labels, ...)    # learn from the others
+#     network.predict(...)                    # is the target right on new inputs? stop
 
 
-@dataclass
+@dataclass  # makes arguments of the lines that name a type
 class ParitySum:
-    """n uniform bits, k of them hidden: how many of the hidden ones are 1 (sum)? Is that odd (parity)?
+    """n random bits, k of them hidden: how many of the hidden ones are 1? Is that odd?
 
-    Parity is the classic function that gradients say little about (Shalev-Shwartz, Shamir and Shammah 2017).
-    The sum is linear, and parity a function of it. Needs k >= 1 and k (1 + distractors) <= n <= 100,000.
+        01011111100000101100001011011001110011111110101100    an input: n = 50 bits
+          ^ ^             ^    ^            ^                 k = 5 hidden: unmarked
+        sum = 2, parity = 0                                   the labels
+
+    Each hidden bit moves the sum, and this gives it away. Of the parity it says nothing
+    by itself: whether it is 0 or 1, half of the inputs are odd. So the parity is hard.
     """
     n: int = 50
     k: int = 5
-    seed: int = 0  # draws the support, the hidden positions
-    distractors: int = 0  # more helpers, each the sum of k other bits, which help with nothing
+    seed: int = 0  # decides which bits are hidden
     name = "parity"  # on the command line
+    tasks = ("sum", "parity")
 
-    def __post_init__(self):  # once the fields are set; number() says what is out of range
-        self.n = number("n", self.n, 1, 100_000, whole=True)
-        self.k = number("k", self.k, 1, self.n, whole=True)
-        self.seed = number("seed", self.seed, 0, whole=True)
-        self.distractors = number("distractors", self.distractors, 0, self.n // self.k - 1, whole=True)
-        count = 1 + self.distractors
+    def __post_init__(self):  # when n, k and seed are set
+        self.n = number("n", self.n, 1, 100_000)  # or else says what n must be
+        self.k = number("k", self.k, 1, self.n)
+        self.seed = number("seed", self.seed, 0, np.inf)
         shuffled = np.random.default_rng(self.seed).permutation(self.n)
-        self.groups = np.sort(shuffled[: count * self.k].reshape(count, self.k), axis=1)
-        self.support = self.groups[0]  # the hidden positions; each further group is for a distractor
-        self.tasks = ("sum", *[f"other sum {i}" for i in range(1, count)], "parity")
-        self.classes = (self.k + 1,) * count + (2,)
+        self.support = np.sort(shuffled[: self.k])  # the hidden ones: (n,) -> (k,)
+        self.classes = (self.k + 1, 2)  # answers: 0 ... k to the sum, 0 1 to the parity
 
     def sample(self, rng, size):
-        """Draw examples: bits, uint8 (size, n), and labels, int64 (size, tasks)."""
-        random_bytes = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
-        bits = np.unpackbits(random_bytes, axis=1, count=self.n)  # eight of each: (size, n / 8) -> (size, n)
+        """Draw bits, uint8 (size, n), and labels, the answers, int64 (size, 2)."""
+        octets = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
+        bits = np.unpackbits(octets, axis=1, count=self.n)  # (size, n / 8) -> (size, n)
         return bits, self.label(bits)
 
-    def label(self, bits):
-        """Answer every task: (size, n) -> (size, tasks)."""
-        sums = [bits[:, group].sum(axis=1, dtype=np.int64) for group in self.groups]
-        return np.stack([*sums, sums[0] % 2], axis=1)
+    def label(self, bits):  # answers both questions
+        sums = bits[:, self.support].sum(axis=1, dtype=np.int64)  # (size, n) -> (size,)
+        return np.stack([sums, sums % 2], axis=1)  # (size,), (size,) -> (size, 2)
 
-    def show(self, bits):
-        """Write one example, (n,), as a person would."""
+    def show(self, bits):  # writes one input, (n,), as a person would
         return "".join(str(int(bit)) for bit in bits)
 
 
@@ -80,48 +66,40 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 
 
 def supervise(labels, rng, supervision, p=0.2):
-    """Return the labels that the training examples carry, -1, "not told", for the others: (size, tasks).
+    """Hide some of the labels, (size, tasks): -1 means "not told".
 
-    target       the target's alone: the control
-    multi-task   one: with probability p a helper's, drawn evenly, else the target's
-    multi-label  all of them
-    explicit     all of them, each to be read before the next is answered: Explicit, in part 3
-    curriculum   as multi-task, but `train` has p at 1 until the helpers are learned, and then at 0
-    Raises ValueError for another supervision, p outside [0, 1], and labels that are not integers.
+    multi-task   one answer: a helper's with probability p, else the target's
+    target       the same with p = 0, the control: no example asks a helper
+    curriculum   the same with p = 1 until the helpers are learned, then p = 0
+    multi-label  all answers
+    explicit     all, each to be read before the next is given: Explicit, part 3
     """
-    p, labels = number("p", p, 0, 1), np.asarray(labels)
-    if not isinstance(supervision, str) or supervision not in SUPERVISIONS:
-        raise ValueError(f"supervision must be one of {', '.join(SUPERVISIONS)}, not {supervision!r}")
-    if labels.ndim != 2 or labels.dtype.kind not in "biu":
-        raise ValueError("labels must be integers of shape (size, tasks)")
-    labels = labels.astype(np.int64)  # unsigned ones would have no -1
+    p = number("p", p, 0, 1, whole=False)
+    labels = checked("labels", labels, ("size", "tasks"), -1, np.inf).astype(np.int64)
+    if supervision not in SUPERVISIONS:
+        raise ValueError(f"supervision must be in {SUPERVISIONS}, not {supervision!r}")
     if supervision in ("multi-label", "explicit"):
         return labels
     size, tasks = labels.shape
-    asked = np.full(size, tasks - 1)  # the target
-    if supervision != "target" and tasks > 1:
-        asked = np.where(rng.random(size) < p, rng.integers(0, tasks - 1, size), asked)
-    return np.stack([np.where(asked == task, labels[:, task], -1) for task in range(tasks)], axis=1)
+    easy = rng.random(size) < (0 if supervision == "target" else p)
+    helper = rng.integers(0, max(1, tasks - 1), size)  # without helpers 0, the target
+    asked = np.where(easy, helper, tasks - 1)  # one task for each example: (size,)
+    told = asked[:, None] == np.arange(tasks)  # (size, 1), (tasks,) -> (size, tasks)
+    return np.where(told, labels, -1)
 
 
-# A network of your own is a subclass of Network with
-#   init(problem, rng, dtype)           which draws self.params, a dict of named arrays
-#   loss_and_gradients(inputs, labels)  the loss, a mean over examples, and its gradients by params' names
-#   predict(inputs)                     the answers to all tasks, integers (size, tasks)
 class Network:
-    """What networks share: training by Adam (Kingma and Ba 2015), with the constants of its paper."""
+    """What networks share: how they learn. One of your own is a subclass that has
 
-    @functools.cached_property  # read before init has set params
-    def params(self):
-        raise ValueError(f"{self!r} has no weights: its init, which sets params, must be called first")
-
-    remembered = None  # which params Adam's averages, mean and square, are of
-
+    init(problem, rng, dtype)           which draws params, a dict of named arrays
+    loss_and_gradients(inputs, labels)  the mean loss; its gradients, named like params
+    predict(inputs)                     the answers to all tasks, integers (size, tasks)
+    """
     def descend(self, inputs, labels, batch, lr=None):
-        """Train on the examples once, `batch` at a time, at the rate lr; return the loss summed over them."""
-        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
-        total = 0.0
-        for start in range(0, max(1, len(inputs)), batch):  # of no examples loss_and_gradients complains
+        """Step downhill once per batch, at learning rate lr; return the summed loss."""
+        batch, total = number("batch", batch, 1), 0.0
+        lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
+        for start in range(0, len(inputs), batch):
             x, y = inputs[start : start + batch], labels[start : start + batch]
             loss, gradients = self.loss_and_gradients(x, y)
             self.adam(gradients, lr)
@@ -129,106 +107,109 @@ class Network:
         return total
 
     def adam(self, gradients, lr):
-        """Change params by one step of Adam."""
-        if self.remembered is not self.params:  # init has drawn new ones: forget the old averages
-            self.remembered, self.steps = self.params, 0
-            self.mean, self.square = dict.fromkeys(gradients, 0), dict.fromkeys(gradients, 0)
-        self.steps += 1
+        """Move weights by lr, by less if gradients disagree: Adam (Kingma, Ba 2015)."""
+        if getattr(self, "trained", None) is not self.params:  # they are new, from init
+            need = {name: np.shape(array) for name, array in self.params.items()}
+            have = {name: np.shape(array) for name, array in gradients.items()}
+            if need != have:
+                raise ValueError(f"gradients must be as params are, {need}, not {have}")
+            self.trained, self.memory = self.params, {}
         for name, gradient in gradients.items():
-            self.mean[name] = 0.9 * self.mean[name] + 0.1 * gradient
-            self.square[name] = 0.999 * self.square[name] + 0.001 * gradient**2
-            mean = self.mean[name] / (1 - 0.9**self.steps)  # makes up for the start at 0
-            square = self.square[name] / (1 - 0.999**self.steps)
+            steps, mean, square = self.memory.get(name, (1, 0, 0))
+            mean = 0.9 * mean + 0.1 * gradient  # running means: of the gradient ...
+            square = 0.999 * square + 0.001 * gradient**2  # ... and of its square
+            self.memory[name] = steps + 1, mean, square  # the next line mends 0, 0
+            mean, square = mean / (1 - 0.9**steps), square / (1 - 0.999**steps)
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
+
+    def __getattr__(self, name):  # is called when there is no such attribute
+        if name == "params":
+            raise ValueError(f"{self!r} has no weights: its init must be called first")
+        raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
 
 def cross_entropy(logits, labels, classes):
-    """Return the loss and its gradient by the logits, a score for each possible answer: (size, outputs).
+    """Return the mean loss and its slope in the logits, all scores, (size, outputs).
 
-    softmax(z) = exp(z) / sum(exp(z)) makes shares of a task's scores z; a carried label costs -log of its
-    share. The loss is the mean over examples; d cost / dz = softmax(z) - (1 for the label, else 0).
+    softmax(z) = exp(z) / sum(exp(z)) makes probabilities of a task's scores z. A label
+    costs -log of its own, log(sum(exp(z))) - z[label]: its slope in z is softmax(z),
+    less 1 at the label. A label that is not told costs nothing.
     """
-    labels = checked("labels", labels, (max(1, len(logits)), len(classes)), -1, classes)  # of 0, no mean
+    labels = checked("labels", labels, (len(logits), len(classes)), -1, classes)
     loss, dlogits, start = 0.0, np.zeros_like(logits), 0
     for task, count in enumerate(classes):
-        rows = np.flatnonzero(labels[:, task] >= 0)  # the examples that carry this label
-        z = logits[rows, start : start + count]  # (size, outputs) -> (rows, count)
-        z = z - z.max(axis=1, keepdims=True)  # leaves softmax as it is, and exp cannot overflow
-        total = np.exp(z).sum(axis=1, keepdims=True)  # (rows, count) -> (rows, 1)
-        truth = np.arange(count) == labels[rows, task, None]  # (rows,) -> (rows, count)
+        told = labels[:, task] >= 0
+        z = logits[told, start : start + count]  # (size, outputs) -> (told, count)
+        z = z - z.max(axis=1, keepdims=True)  # same softmax, no overflow
+        total = np.exp(z).sum(axis=1, keepdims=True)  # (told, count) -> (told, 1)
+        truth = labels[told, task, None] == np.arange(count)  # (told,) -> (told, count)
         loss += np.log(total).sum() - z[truth].sum()
-        dlogits[rows, start : start + count] = np.exp(z) / total - truth
+        dlogits[told, start : start + count] = np.exp(z) / total - truth
         start += count
     return float(loss) / len(labels), dlogits / len(labels)
 
 
 @dataclass
 class NumpyMLP(Network):
-    """A multi-layer perceptron: a hidden layer of `width` units max(0, ·), and a softmax for each task.
-
-    params: W (n, width), b (width,), V (outputs, width), c (outputs,), all tasks' possible answers side by
-    side. W and V start uniform within ±1 / sqrt(number of the layer's inputs), b and c at 0.
-    """
+    """A layer of `width` hinges max(0, ·): a few draw parity, the zigzag of the sum."""
     width: int = 128
     name = "numpy"
 
-    def __post_init__(self):
-        self.width = number("width", self.width, 1, 1_000_000, whole=True)
-
     def init(self, problem, rng, dtype=np.float32):
-        """Draw the starting weights. Raises ValueError for a problem of no bits, and another dtype."""
-        inputs, _ = problem.sample(rng, 1)  # one example tells how many bits there are
-        if inputs.ndim != 2 or np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"network {self.name} needs a problem of bits, and dtype float32 or float64")
-        self.n, self.classes, width = inputs.shape[1], problem.classes, self.width
-        W = rng.uniform(-1, 1, (self.n, width)) / np.sqrt(self.n)
+        """Draw W and V, smaller where more terms are summed; b and c start at 0."""
+        width = number("width", self.width, 1, 1_000_000)
+        bits, _ = problem.sample(rng, 1)  # one example tells how many there are
+        bits = checked(f"bits for network {self.name}", bits, ("size", "n"), 0, 2)
+        n, self.classes = bits.shape[1], problem.classes
+        W = rng.uniform(-1, 1, (n, width)) / np.sqrt(n)
         V = rng.uniform(-1, 1, (sum(self.classes), width)) / np.sqrt(width)
         params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(len(V))}
-        self.params = {name: param.astype(dtype) for name, param in params.items()}
+        self.params = {name: array.astype(dtype) for name, array in params.items()}
 
     def forward(self, inputs):
-        """Return the signs, the hidden layer and the logits."""
-        W, b, V, c = self.params.values()
-        inputs = checked("inputs", inputs, (*np.shape(inputs)[:1], len(W)), 0, 2)
-        x = 2 * inputs.astype(W.dtype) - 1  # bits 0 and 1 -> signs -1 and +1
-        hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
+        """Return the inputs as signs, the hidden units and the scores."""
+        W, b, V, c = [self.params[name] for name in ("W", "b", "V", "c")]
+        x = 2 * checked("inputs", inputs, ("size", len(W)), 0, 2).astype(W.dtype) - 1
+        hidden = np.maximum(x @ W + b, 0)  # bits as signs: (size, n) -> (size, width)
         return x, hidden, hidden @ V.T + c  # (size, width) -> (size, outputs)
 
     def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
+        """Go forward to the loss, then back by the chain rule: dV is its slope in V."""
         x, hidden, logits = self.forward(inputs)
         loss, dlogits = cross_entropy(logits, labels, self.classes)
-        dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (outputs, size) (size, width) -> (outputs, width)
-        dhidden = dlogits @ self.params["V"]  # (size, outputs) -> (size, width)
-        dhidden[hidden <= 0] = 0  # a unit that is off passes nothing on
-        dW, db = x.T @ dhidden, dhidden.sum(axis=0)  # (n, size) (size, width) -> (n, width)
+        dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (outputs, width), (outputs,)
+        dhidden = dlogits @ self.params["V"] * (hidden > 0)  # -> (size, width)
+        dW, db = x.T @ dhidden, dhidden.sum(axis=0)  # (n, width), (width,)
         return loss, {"W": dW, "b": db, "V": dV, "c": dc}
 
     def predict(self, inputs):
-        """Answer every task: (size, n) -> int64 (size, tasks)."""
-        heads = np.split(self.forward(inputs)[2], np.cumsum(self.classes)[:-1], axis=1)  # one for each task
-        return np.stack([head.argmax(axis=1) for head in heads], axis=1)
+        """Take each task's highest score: (size, n) -> answers, int64 (size, tasks)."""
+        heads = np.split(self.forward(inputs)[2], np.cumsum(self.classes)[:-1], axis=1)
+        return np.stack([z.argmax(axis=1) for z in heads], axis=1)
 
 
-def answers(problem, network, inputs):
-    """Return the network's answers: all at once or, for Explicit, one question after the other."""
-    return problem.ask(network, inputs) if hasattr(problem, "ask") else network.predict(inputs)
-
-
-def number(name, value, low, high=10**12, whole=False):
-    """Return value as a float, or an int if `whole`. Raises ValueError unless low <= value <= high."""
-    if not (isinstance(value, numbers.Real) and low <= value <= high and not (whole and value % 1)):
-        raise ValueError(f"{name} must be a {'whole ' * whole}number from {low} to {high}, not {value!r}")
+def number(name, value, low, high=10**12, whole=True):
+    """Return value as an int, else a float; refuse what is not from low to high."""
+    fits = isinstance(value, (int, float, np.number)) and low <= value <= high
+    if not fits or (whole and value % 1):
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{name} must be a {kind} from {low} to {high}, not {value!r}")
     return int(value) if whole else float(value)
 
 
-def checked(name, values, shape, low, below):
-    """Return values as an array. Raises ValueError unless they are integers of that shape and range."""
-    values = np.asarray(values)
-    fits = values.dtype.kind in "biu" and values.shape == shape
-    if not fits or (values.size and (values.min() < low or (values >= below).any())):
-        raise ValueError(f"{name} must be integers of shape {shape}, from {low} up and below {below}")
-    return values
+def checked(name, array, shape, low, below):
+    """Return it as an array; refuse other than integers of this shape and range."""
+    array = np.asarray(array)
+    sizes = [b if isinstance(a, str) else a for a, b in zip(shape, array.shape)]
+    fits = len(shape) == array.ndim and sizes == [*array.shape]  # "size" is any
+    fits = fits and array.dtype.kind in "biu"
+    bounds = zip(array.T if np.ndim(below) else [array], np.atleast_1d(below))
+    if fits and array.min(initial=0) >= low and all(
+            column.max(initial=0) < bound for column, bound in bounds):
+        return array
+    came = f"{array.min()} to {array.max()}" if fits else f"{array.dtype} {array.shape}"
+    raise ValueError(f"{name} must be integers of shape ({', '.join(map(str, shape))}),"
+                     f" numbered from {low} up and below {below}, not {came}")
 
 
 class Diverged(ValueError):
@@ -236,226 +217,326 @@ class Diverged(ValueError):
 
 
 @dataclass
-class Run:
-    """What came of one training."""
-    solved_at: int | None = None  # examples seen when the target was first 99 % right, or None
+class Run:  # what came of one training
+    solved_at: int | None = None  # examples seen when the target was first 99 % right
     examples: int = 0  # seen in all
-    seconds: float = 0.0  # of wall time, evaluations included
     network: object = None  # as trained
-    history: list = field(default_factory=list)  # a dict per evaluation: examples, seconds, loss, accuracy
-    began: float = field(default_factory=time.perf_counter, repr=False)
-
-    def evaluate(self, problem, inputs, labels, loss, last):
-        """Measure accuracy on 2,000 held-out examples; on all if those look solved, or in the end."""
-        if not all(np.isfinite(values).all() for values in (loss, *self.network.params.values())):
-            raise Diverged(f"the loss is not finite (examples seen: {self.examples:,}): try a smaller lr")
-        right = answers(problem, self.network, inputs[:2_000]) == labels[:2_000]
-        if last or (right[:, -1].mean() >= 0.98 and not self.solved_at):
-            right = np.vstack([right, answers(problem, self.network, inputs[2_000:]) == labels[2_000:]])
-        if right[:, -1].mean() >= 0.99 and not self.solved_at:
-            self.solved_at = self.examples
-        self.seconds, accuracy = time.perf_counter() - self.began, right.mean(axis=0)  # -> (tasks,)
-        record = {"examples": self.examples, "seconds": self.seconds, "loss": loss}
-        self.history.append(record | {"accuracy": dict(zip(problem.tasks, accuracy.tolist()))})
-        return accuracy
+    history: list = field(default_factory=list)  # a dict per test
 
 
-def until_evaluation(seen, batch, every):
-    """Return how many more examples to train on before the next evaluation: whole batches."""
-    every = min(max(6_400, seen // 16), 64_000) if every is None else number("every", every, 1, whole=True)
-    return batch * math.ceil(every / batch)
+def check_problem(problem, network, rng):
+    """Draw 10,000 examples to test on; refuse a problem whose parts do not fit."""
+    for given in (problem, network):
+        if isinstance(given, type):
+            raise ValueError(f"train needs an object, {given.__name__}(), not a class")
+    tasks, classes = problem.tasks, problem.classes
+    if isinstance(tasks, str) or not len(set(tasks)) == len(tasks) == len(classes):
+        raise ValueError(f"tasks must be names, one for each of classes, not {tasks!r}")
+    for source, size in ((np.random.default_rng(0), 3), (rng, 10_000)):
+        inputs, labels = problem.sample(source, size)
+        checked("labels", labels, (size, len(tasks)), 0, classes)
+        if len(inputs) != size or np.ma.is_masked(inputs) or np.ma.is_masked(labels):
+            raise ValueError(f"sample must draw {size} inputs if asked, none masked")
+    return inputs, np.asarray(labels)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # Diverged will say it
-def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000, batch=64, seed=0,
-          stop_when_solved=True, lr=None, every=None, dtype=np.float32, report=None):
-    """Train the network from scratch, on fresh examples all the way, and return the Run.
+def check_network(network, inputs, tasks):
+    """Refuse a network that does not answer all tasks, before it is trained."""
+    answers = np.asarray(network.predict(inputs))
+    if answers.dtype.kind not in "biu" or answers.shape != (len(inputs), tasks):
+        raise ValueError(f"predict must give {len(inputs)} x {tasks} integers, not "
+                         f"{answers.dtype} {answers.shape}")
 
-    It ends when the target is solved, or after so many examples. It is evaluated after `every` examples, by
-    default 6,400 and later a sixteenth of those seen, up to 64,000; then report(run) is called. The seed
-    decides all draws. lr None is the network's own rate.
-    Raises ValueError for a setting out of range, and Diverged, a kind of it, for a loss that is not finite.
-    """
-    examples, batch = number("examples", examples, 1, whole=True), number("batch", batch, 1, whole=True)
-    seed, p = number("seed", seed, 0, whole=True), number("p", p, 0, 1)
+
+@np.errstate(all="ignore")  # of what is no number any more: Diverged says it
+def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
+          batch=64, seed=0, stop_when_solved=True, lr=None, every=None,
+          dtype=np.float32, report=None):
+    """Train until the target is solved, 99 % right on 10,000 other examples.
+
+    Tests after `every` so many; then calls report(run). Raises ValueError, Diverged."""
+    examples, batch = number("examples", examples, 1), number("batch", batch, 1)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
-    if supervision == "explicit" or hasattr(problem, "ask"):
-        problem, supervision = Explicit(problem), "explicit"  # each task in a pass of its own: part 3
+    test, truth = check_problem(problem, network, rng_test)
+    supervision = getattr(network, "supervision", supervision)  # Explicit has its own
+    if supervision == "explicit" and not hasattr(network, "supervision"):
+        network = Explicit(network)  # answers one question after the other: part 3
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
     network.init(problem, rng_start, dtype)
-    test = getattr(problem, "sample_held_out", problem.sample)(rng_test, 10_000)
-    run = Run(network=network)
+    check_network(network, test[:3], len(problem.tasks))
+    run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
-        size = min(until_evaluation(run.examples, batch, every), examples - run.examples)
-        inputs, labels = problem.sample(rng_data, size)
+        wait = min(max(6_400, run.examples // 16), 64_000) if every is None else every
+        size = batch * math.ceil(number("every", wait, 1) / batch)  # whole batches
+        size = min(size, examples - run.examples)
+        inputs, labels = problem.sample(rng_data, size)  # new ones, all the way
         labels = supervise(labels, rng_labels, supervision, p)
-        loss = network.descend(inputs, labels, batch * len(inputs) // size, lr)  # Explicit: a row a pass
+        loss = network.descend(inputs, labels, batch, lr) / size
+        if not all(np.isfinite(x).all() for x in (loss, *network.params.values())):
+            raise Diverged("the loss is not finite any more: try a smaller lr")
         run.examples += size
-        accuracy = run.evaluate(problem, *test, loss / size, run.examples == examples)
-        if supervision == "curriculum" and (accuracy[:-1] >= 0.99).all():
-            p = 0.0  # and once they are learned, the target alone
+        right = network.predict(test[:2_000]) == truth[:2_000]  # (2,000, tasks)
+        if run.examples == examples or right[:, -1].mean() > 0.98 and not run.solved_at:
+            right = network.predict(test) == truth  # on all, if solved or at the end
+        right, seconds = right.mean(axis=0), time.perf_counter() - began
+        if right[-1] >= 0.99 and not run.solved_at:
+            run.solved_at = run.examples
+        run.history.append({"examples": run.examples, "seconds": seconds, "loss": loss,
+                            "accuracy": dict(zip(problem.tasks, right.tolist()))})
+        if supervision == "curriculum" and (right[:-1] >= 0.99).all():
+            p = 0.0  # the helpers are learned: from now on the target alone
         if report:
             report(run)
     return run
 
 
-# --------------------------------------------------------------------------------------------------
+def check_gradients(network, inputs, labels):
+    """Return the worst parameter, and how far its gradient is from central differences.
+
+    For a network of your own, after init with dtype float64: the distance, relative to
+    the length of the differences, is then 1e-6 or less.
+    """
+    errors = {}
+    _, gradients = network.loss_and_gradients(inputs, labels)
+    for name, array in network.params.items():
+        slopes = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            kept = array[index]
+            array[index] = kept + 1e-6
+            above, _ = network.loss_and_gradients(inputs, labels)
+            array[index] = kept - 1e-6
+            below, _ = network.loss_and_gradients(inputs, labels)
+            array[index] = kept
+            slopes[index] = (above - below) / 2e-6
+        distance = np.linalg.norm(gradients[name] - slopes)
+        errors[name] = float(distance / max(np.linalg.norm(slopes), 1e-9))
+    worst = max(errors, key=errors.get)
+    return worst, errors[worst]
+
+
+# --------------------------------------------------------------------------------------
 # 2. The same, fast
 #
-# Part 1 needs nothing but NumPy. From here on Numba compiles the inner loops to machine code. With
-# NUMBA_DISABLE_JIT=1 in the environment the same lines run as plain Python, slowly, for a debugger.
+# Part 1 needs nothing but NumPy. From here on Numba compiles the inner loops, the kernels, to
+# machine code. With NUMBA_DISABLE_JIT=1 in the environment the same lines run as plain Python.
 
 import argparse
 import contextlib
 import copy
 import ctypes
+import functools
+import hashlib
 import inspect
 import json
-import signal as signals  # signal is a function of part 5
-import sqlite3
+import os
+import re
+import shutil
 import sys
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
-
-if __name__ == "__main__" and callable(signals.getsignal(signals.SIGINT)):  # else it is ignored
-    signals.signal(signals.SIGINT, lambda *_: os._exit(130))  # nothing to keep yet: leave in silence
 import numba
-import numba.core.event
+import numba.core.caching
+import numba.core.compiler
 
 
-@functools.cache  # the same words only once
 def say(words):
-    print(words, file=sys.stderr, flush=True)
+    """Print a line on standard error, if that is open."""
+    if sys.stderr:
+        print(f"iis.py: {words}", file=sys.stderr, flush=True)
+
+
+once = functools.cache(say)  # the same words only once
 
 
 class Cache(numba.core.caching.FunctionCache):
     """Machine code on disk. If its files cannot be read or written, kernels are compiled again."""
 
     def load_overload(self, *call):
+        code = None
         try:
-            return super().load_overload(*call)
+            code = super().load_overload(*call)
         except Exception:  # a file cut short can raise anything
             with contextlib.suppress(OSError):
                 self.flush()  # empties the index, for save_overload to begin anew
+        if code is None:
+            once("compiling for some seconds, the first time only ...")
+        return code
 
     def save_overload(self, *code):
         try:
             super().save_overload(*code)
         except OSError as error:
-            say(f"iis.py: compiled code cannot be kept in {self.cache_path}: {error.strerror}")
+            once(f"compiled code cannot be kept in {self.cache_path}: {error.strerror}")
 
 
-def kernel(function, inline="never"):
-    """Have Numba compile the function when it is first called, and keep the machine code on disk."""
+class Apart(numba.core.compiler.Compiler):
+    """Compiles on the promise that no two arguments share memory: else loops would have to check.
+
+    The flag is Numba's own, without a public name. Where it is missing, kernels are only slower.
+    """
+
+    def define_pipelines(self):
+        if hasattr(self.state.flags, "noalias"):
+            self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
+# Sums in any order, but NaN stays NaN. A kernel that another one calls must do without "reassoc":
+# it is optimised twice, and a run that compiles would round otherwise than one with stored code.
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+
+def kernel(function=None, fastmath=FAST, **options):
+    """Have Numba compile the function when first called, and keep the machine code on disk."""
+    if function is None:  # a decorator with options
+        return functools.partial(kernel, fastmath=fastmath, **options)
     compiled = numba.njit(
-        inline=inline,
         nogil=True,  # other threads run meanwhile
         error_model="numpy",  # x / 0 is inf and no exception: else no division is vectorised
-        fastmath={"contract", "reassoc", "nsz", "arcp"},  # sums in any order, but NaN stays NaN
-    )(function)
+        no_cfunc_wrapper=True,  # which nobody calls: compiles faster
+        fastmath=fastmath, **options)(function)
     try:
         compiled._cache = Cache(function)
     except RuntimeError:
-        say("iis.py: compiled code cannot be kept: no folder for it can be written to")
+        once("compiled code cannot be kept: no folder for it can be written to")
     return compiled
 
 
-inlined = functools.partial(kernel, inline="always")  # copied into the kernel that calls it: compiles faster
+inlined = kernel(inline="always")  # copied to where it is called: compiles faster
 
 
-class Params(dict):
-    """Named arrays that are views into one vector, `flat`: optimisers use the vector, networks the arrays.
+def begin(network, arrays, dtype):
+    """End a compiled network's init: set params, whose names and shapes are to stay."""
+    network.params = {name: np.array(array, dtype, order="C") for name, array in arrays.items()}
+    network.shapes = {name: array.shape for name, array in arrays.items()}
+    gathered(network)  # complains of another dtype
 
-    Each array starts on a 64-byte boundary: elsewhere training can take a fifth longer.
+
+def aligned(shapes, dtype):
+    """Return a vector of zeros and, {name: array}, views into it that have these shapes.
+
+    Each begins on a 64-byte boundary: elsewhere every vector lies across two lines of the cache.
     """
-
-    def __init__(self, arrays, dtype):
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise ValueError(f"dtype must be float32 or float64, not {dtype}")
-        sizes = [math.ceil(array.size * dtype.itemsize / 64) * 64 for array in arrays.values()]
-        memory = np.zeros(sum(sizes) + 64, np.uint8)
-        start = -memory.ctypes.data % 64  # the first boundary
-        self.flat = memory[start : start + sum(sizes)].view(dtype)
-        for (name, array), size in zip(arrays.items(), sizes):
-            order = "F" if array.flags.fnc else "C"  # columns or rows after each other, as in the array
-            self[name] = np.ndarray(array.shape, dtype, memory, start, order=order)
-            self[name][:] = array
-            start += size
-
-    def zeros(self):
-        """Return as many zeros under the same names."""
-        return Params({name: np.zeros_like(array) for name, array in self.items()}, self.flat.dtype)
-
-    def __reduce__(self):  # what is copied or pickled gets a vector of its own
-        return Params, (dict(self), self.flat.dtype)
+    step = 64 // dtype.itemsize
+    sizes = [math.ceil(math.prod(shape) / step) * step for shape in shapes.values()]
+    memory, arrays, start = np.zeros(sum(sizes) + step, dtype), {}, 0
+    first = -memory.ctypes.data % 64 // dtype.itemsize
+    vector = memory[first : first + sum(sizes)]
+    for (name, shape), size in zip(shapes.items(), sizes):
+        arrays[name] = vector[start : start + math.prod(shape)].reshape(shape)
+        start += size
+    return vector, arrays
 
 
-def fitting(network, inputs, labels):
-    """Return both as kernels take them. Raises ValueError if they do not fit, and before init."""
-    inputs = fitting_inputs(network, inputs)
-    labels = checked("labels", labels, (max(1, len(inputs)), len(network.classes)), -1, network.classes)
-    return inputs, np.ascontiguousarray(labels, np.int64)
+def gathered(network):
+    """Return a copy of params as kernels take them: as from `aligned`, in init's order."""
+    params, shapes = network.params, network.shapes
+    found = {name: np.shape(array) for name, array in params.items()}
+    dtypes = {np.asarray(array).dtype for array in params.values()}
+    if found != shapes or dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
+        raise ValueError(f"params must be {shapes}, all of dtype float32 or all float64, not "
+                         f"{found}, {', '.join(map(str, dtypes))}")
+    vector, arrays = aligned(shapes, *dtypes)
+    for name, array in arrays.items():
+        array[:] = params[name]
+    return vector, arrays
 
 
-def fitting_inputs(network, inputs):
-    """Return bits, uint8 (size, n), or sequences (size, length, fields). Raises as `fitting` does."""
-    shape = np.shape(inputs)
-    if network.params and network.n:  # without params this raises ValueError
-        return np.ascontiguousarray(checked("inputs", inputs, (*shape[:1], network.n), 0, 2), np.uint8)
-    return checked("inputs", inputs, (*shape[:2], len(network.fields)), 0, network.fields)
+@contextlib.contextmanager
+def lent(network):
+    """Lend a descent the params, as `gathered`, and put them back in place when it ends.
+
+    Gives vector and arrays of params, the same of gradients, and Adam's [steps, mean, square].
+    """
+    params, (weights, arrays) = network.params, gathered(network)
+    for name, array in params.items():
+        if not array.flags.writeable:
+            raise ValueError(f"params[{name!r}] is read-only")
+    if getattr(network, "trained", None) is not params:  # as in Network.adam
+        network.trained, network.memory = params, {}
+    if "all" not in network.memory:
+        network.memory["all"] = [0, np.zeros_like(weights), np.zeros_like(weights)]
+    try:
+        yield weights, arrays, *aligned(network.shapes, weights.dtype), network.memory["all"]
+    finally:
+        for name, array in arrays.items():
+            params[name][:] = array
+
+
+def as_bits(inputs, n):
+    """Return inputs as kernels take them, uint8 (size, n). Raises ValueError if they do not fit."""
+    return np.ascontiguousarray(checked("inputs", inputs, ("size", n), 0, 2), np.uint8)
+
+
+def as_labels(labels, size, classes):
+    """Return labels as kernels take them, int64 (size, tasks). Raises as `as_bits` does."""
+    labels = checked("labels", labels, (max(1, size), len(classes)), -1, classes)
+    return np.ascontiguousarray(labels, np.int64)
+
+
+# A matrix of signs times another needs no multiplication: four columns of signs meet four rows of
+# the other, of which there are only 16 signed sums. Add those up once, and each row looks its own
+# up: the "method of four Russians" (Arlazarov, Dinic, Kronrod and Faradzhev 1970).
 
 
 @kernel
 def pack(bits):
-    """Pack eight bits of a row to a byte, the first one lowest: (rows, inner) -> (inner / 8, rows)."""
+    """Pack sixteen bits of a row into one integer: (rows, inner) -> (inner / 16, rows)."""
     rows, inner = bits.shape
-    packed = np.zeros(((inner + 7) >> 3, rows), np.uint8)
+    packed = np.zeros(((inner + 15) >> 4, rows), np.uint16)
     for j in range(inner):
         for i in range(rows):
-            packed[j >> 3, i] |= bits[i, j] << (j & 7)
+            packed[j >> 4, i] |= np.uint16(bits[i, j]) << (j & 15)
     return packed
 
 
-@kernel
-def affine(packed, M, b, out):
-    """out[:] = S @ M + b, where S is a matrix of signs, +1 for a bit that is 1 and -1 for a 0.
-
-    But nothing is multiplied. Four columns of S meet four rows of M, of which there are only 16 signed
-    sums: add those up once, and each row of S looks its own up. This is the "method of four Russians"
-    (Arlazarov, Dinic, Kronrod and Faradzhev 1970). A byte of packed bits holds two look-ups.
-
-    packed (inner / 8, rows) uint8, as from pack; M (inner, width); b (width,); out (rows, width).
-    """
-    inner, width = M.shape
-    sums = np.empty((32, width), M.dtype)  # 16 for the lower half of a byte, 16 for the upper
-    for i in range(len(out)):
-        for h in range(width):
-            out[i, h] = b[h]
-    for first in range(0, inner, 8):
-        for half in (0, 1):
-            base, start = 16 * half, first + 4 * half
-            stop = min(start + 4, inner)
-            for h in range(width):
-                sums[base, h] = 0
-            for j in range(start, stop):
-                for h in range(width):
-                    sums[base, h] -= M[j, h]  # no bit is 1: every sign is -1
-            for j in range(start, stop):
-                bit = 1 << (j - start)
-                for known in range(base, base + bit):  # sums without this bit; setting it turns a sign
-                    for h in range(width):
-                        sums[known + bit, h] = sums[known, h] + M[j, h] + M[j, h]
-        for i in range(len(out)):
-            byte = packed[first >> 3, i]
-            row, low, high = out[i], sums[byte & 15], sums[16 + (byte >> 4)]
-            for h in range(width):
-                row[h] += low[h] + high[h]
-
-
 @inlined
+def product_columns(packed, M, out, sums, left, size):
+    """`product`, for `size` columns from `left` on."""
+    right, last, real = left + size, len(M) - 1, M.dtype.type
+    for c in range(len(packed)):
+        for g in range(4):
+            j, t = 16 * c + 4 * g, sums[g]
+            w, x = M[min(j, last), left:right], M[min(j + 1, last), left:right]
+            y, z = M[min(j + 2, last), left:right], M[min(j + 3, last), left:right]
+            has_y, has_z = real(j + 2 <= last), real(j + 3 <= last)  # 0 for rows that M lacks
+            for s in range(4):  # the signs of w and x, for each those of y and z
+                sign_w = real((2 * (s & 1) - 1) * (j <= last))
+                sign_x = real(((s & 2) - 1) * (j + 1 <= last))
+                for h in range(size):
+                    wx, more_y, more_z = sign_w * w[h] + sign_x * x[h], has_y * y[h], has_z * z[h]
+                    t[s, h], t[4 + s, h] = wx - more_y - more_z, wx + more_y - more_z
+                    t[8 + s, h], t[12 + s, h] = wx - more_y + more_z, wx + more_y + more_z
+        keep = real(c > 0)  # what was in out before does not count
+        for i in range(len(out)):
+            row, bits = out[i, left:right], packed[c, i]
+            s0, s1 = sums[0, bits & 15], sums[1, bits >> 4 & 15]
+            s2, s3 = sums[2, bits >> 8 & 15], sums[3, bits >> 12]
+            for h in range(size):
+                row[h] = keep * row[h] + s0[h] + s1[h] + s2[h] + s3[h]
+
+
+@kernel(pipeline_class=Apart, fastmath={"contract"})
+def product(packed, M, out, sums):
+    """out[:] = S @ M, where S is a matrix of signs, +1 for a bit that is 1 and -1 for a 0.
+
+    packed (inner / 16, rows) uint16, as from pack; M (inner, width); out (rows, width), finite;
+    sums (4, 16, 64), those of 16 rows of M and 64 columns, which stay in the cache.
+    """
+    whole = M.shape[1] // 64 * 64
+    for left in range(0, whole, 64):
+        product_columns(packed, M, out, sums, left, 64)  # a constant: loops without a remainder
+    if whole < M.shape[1]:
+        product_columns(packed, M, out, sums, whole, M.shape[1] - whole)
+
+
+@kernel(fastmath={"ninf"})
 def adam_kernel(weights, gradient, mean, square, step, lr):
-    """Network.adam; all arrays (weights,)."""
+    """Network.adam; all arrays (weights,). Sets the gradient to 0.
+
+    With the promise of no infinity, "ninf", the division is done for eight weights at a time.
+    """
     real = weights.dtype.type  # a plain 0.9 would turn all the arithmetic into double precision
     beta1, beta2, epsilon = real(0.9), real(0.999), real(1e-8)
     new1, new2 = real(1 - 0.9), real(1 - 0.999)
@@ -464,66 +545,82 @@ def adam_kernel(weights, gradient, mean, square, step, lr):
         mean[i] = beta1 * mean[i] + new1 * gradient[i]
         square[i] = beta2 * square[i] + new2 * gradient[i] * gradient[i]
         weights[i] -= rate * mean[i] / (math.sqrt(square[i] * unbias) + epsilon)
+        gradient[i] = 0
 
 
 @inlined
-def mlp_head(hidden, labels, classes, V, c, db, dV, dc):
-    """NumpyMLP's forward and backward, example by example, from hidden = x W + b (size, width) on.
+def mlp_scores(hidden, told, starts, b, V, c, scores):
+    """NumpyMLP.forward from hidden = x W (size, width) on, for tasks that are told, not below 0.
 
-    Adds to the gradients of b, V and c, and overwrites hidden with its own. Returns the loss.
+    starts (tasks + 1,): where the scores of each task begin, and the end; scores (size, outputs).
     """
-    size, width = hidden.shape
-    loss, zero = 0.0, V.dtype.type(0)
-    dlogits, dhidden = np.empty(len(c), V.dtype), np.empty(width, V.dtype)
+    zero = V.dtype.type(0)
+    for i in range(len(hidden)):
+        for h in range(len(b)):
+            z = hidden[i, h] + b[h]
+            hidden[i, h] = zero if z < zero else z  # so written, NaN goes through
+    for i in range(len(hidden)):
+        for t in range(len(starts) - 1):
+            if told[i, t] >= 0:
+                for a in range(starts[t], starts[t + 1]):
+                    z = c[a]
+                    for h in range(len(b)):
+                        z += hidden[i, h] * V[a, h]
+                    scores[i, a] = z
+
+
+@inlined
+def mlp_head(hidden, labels, starts, b, V, c, db, dV, dc, dhidden, scores):
+    """NumpyMLP's forward and backward from hidden = x W (size, width) on; return the loss.
+
+    Adds to the gradients of b, V and c, and overwrites hidden with its own. Each loop over examples
+    is so short that the processor works on several at a time. dhidden (width,) is room to work in.
+    """
+    size, tasks, loss = len(hidden), len(starts) - 1, 0.0
+    zero, share = V.dtype.type(0), V.dtype.type(1 / size)
+    mlp_scores(hidden, labels, starts, b, V, c, scores)
     for i in range(size):
-        row = hidden[i]
-        for h in range(width):
-            row[h] = zero if row[h] < zero else row[h]  # so written, NaN goes through
+        for t in range(tasks):
+            if labels[i, t] >= 0:
+                truth, largest, total = starts[t] + labels[i, t], V.dtype.type(-np.inf), zero
+                for a in range(starts[t], starts[t + 1]):
+                    largest = max(largest, scores[i, a])
+                loss += largest - scores[i, truth]
+                for a in range(starts[t], starts[t + 1]):
+                    scores[i, a] = math.exp(scores[i, a] - largest)
+                    total += scores[i, a]
+                loss += math.log(total)
+                for a in range(starts[t], starts[t + 1]):
+                    scores[i, a] *= share / total
+                scores[i, truth] -= share
+    for i in range(size):
+        for h in range(len(b)):
             dhidden[h] = zero
-        stop = 0
-        for t in range(len(classes)):
-            start, stop = stop, stop + classes[t]
-            if labels[i, t] < 0:
-                continue
-            truth, largest, total = start + labels[i, t], V.dtype.type(-np.inf), 0.0
-            for a in range(start, stop):
-                weights, logit = V[a], c[a]
-                for h in range(width):
-                    logit += row[h] * weights[h]
-                dlogits[a] = logit
-                largest = max(largest, logit)
-            loss += largest - dlogits[truth]
-            for a in range(start, stop):
-                dlogits[a] = math.exp(dlogits[a] - largest)
-                total += dlogits[a]
-            loss += math.log(total)
-            for a in range(start, stop):
-                dlogits[a] /= total * size
-                if a == truth:
-                    dlogits[a] -= 1 / size
-                weights, dweights, d = V[a], dV[a], dlogits[a]
-                dc[a] += d
-                for h in range(width):
-                    dweights[h] += d * row[h]
-                    dhidden[h] += d * weights[h]
-        for h in range(width):
-            row[h] = dhidden[h] if row[h] > zero else zero
-            db[h] += row[h]
+        for t in range(tasks):
+            if labels[i, t] >= 0:
+                for a in range(starts[t], starts[t + 1]):
+                    d = scores[i, a]
+                    dc[a] += d
+                    for h in range(len(b)):
+                        dV[a, h] += d * hidden[i, h]
+                        dhidden[h] += d * V[a, h]
+        for h in range(len(b)):
+            hidden[i, h] = dhidden[h] if hidden[i, h] > zero else zero
+            db[h] += hidden[i, h]
     return loss / size
 
 
 @kernel
-def mlp_descend(bits, labels, classes, batch, lr, step, weights, gradient, mean, square, W, b, V, c,
-                dW, db, dV, dc):
+def mlp_descend(bits, labels, starts, batch, lr, step, weights, gradient, mean, square,
+                W, b, V, c, dW, db, dV, dc, room, sums):
     """Network.descend for NumpyMLP; return the loss summed over examples."""
-    total, zeros = 0.0, np.zeros_like(b)
+    total, dhidden, scores = 0.0, np.empty_like(b), np.empty((len(room), len(c)), c.dtype)
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
-        hidden = np.empty((len(x), len(b)), W.dtype)
-        affine(pack(x), W, b, hidden)  # (size, n) (n, width) -> (size, width)
-        gradient[:] = 0
-        total += len(x) * mlp_head(hidden, y, classes, V, c, db, dV, dc)
-        affine(pack(x.T), hidden, zeros, dW)  # (n, size) (size, width) -> (n, width)
+        hidden = room[: len(x)]
+        product(pack(x), W, hidden, sums)  # (size, n) (n, width) -> (size, width)
+        total += len(x) * mlp_head(hidden, y, starts, b, V, c, db, dV, dc, dhidden, scores)
+        product(pack(x.T), hidden, dW, sums)  # (n, size) (size, width) -> (n, width)
         step += 1
         adam_kernel(weights, gradient, mean, square, step, lr)
     return total
@@ -531,32 +628,35 @@ def mlp_descend(bits, labels, classes, batch, lr, step, weights, gradient, mean,
 
 @dataclass
 class MLP(NumpyMLP):
-    """NumpyMLP with compiled kernels: a step takes a seventh of the time at batch 64, a quarter at 256."""
+    """NumpyMLP with compiled kernels: a step takes a seventh of the time at batch 64."""
     name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
-        self.params = Params(self.params, dtype)
-        self.averages, self.updates = (self.params.zeros().flat, self.params.zeros().flat), 0  # Adam's
+        begin(self, self.params, dtype)
 
     def descend(self, inputs, labels, batch, lr=None):
-        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
-        bits, labels = fitting(self, inputs, labels)
-        gradients, classes = self.params.zeros(), np.array(self.classes)
-        vectors = self.params.flat, gradients.flat, *self.averages
-        arrays = *vectors, *self.params.values(), *gradients.values()
-        loss = mlp_descend(bits, labels, classes, batch, lr, self.updates, *arrays)
-        self.updates += math.ceil(len(bits) / batch)
+        batch = number("batch", batch, 1)
+        lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
+        bits, starts = as_bits(inputs, len(self.params["W"])), np.cumsum([0, *self.classes])
+        labels = as_labels(labels, len(bits), self.classes)
+        with lent(self) as (weights, arrays, gradient, gradients, memory):
+            shapes = {"hidden": (min(batch, len(bits)), len(arrays["b"])), "sums": (4, 16, 64)}
+            _, room = aligned(shapes, weights.dtype)
+            loss = mlp_descend(bits, labels, starts, batch, lr, memory[0], weights, gradient,
+                               *memory[1:], *arrays.values(), *gradients.values(), *room.values())
+            memory[0] += math.ceil(len(bits) / batch)
         return loss
 
-    def forward(self, inputs):  # x @ W by look-ups
-        bits, (W, b, V, c) = fitting_inputs(self, inputs), self.params.values()
-        hidden = np.empty((len(bits), len(b)), W.dtype)  # (size, n) -> (size, width)
-        for start in range(0, len(bits), 500):  # by so many that they stay in the cache
-            rows = slice(start, start + 500)
-            affine(pack(bits[rows]), W, b, hidden[rows])
-            np.maximum(hidden[rows], np.zeros_like(b), out=hidden[rows])  # twice as fast as with 0
-        return 2 * bits.astype(np.int8) - 1, hidden, hidden @ V.T + c
+    def predict(self, inputs):
+        (weights, arrays), starts = gathered(self), np.cumsum([0, *self.classes])
+        W, b, V, c = arrays.values()
+        bits, tasks = as_bits(inputs, len(W)), len(self.classes)
+        shapes = {"hidden": (len(bits), len(b)), "sums": (4, 16, 64), "scores": (len(bits), len(c))}
+        hidden, sums, scores = aligned(shapes, weights.dtype)[1].values()
+        product(pack(bits), W, hidden, sums)  # (size, n) (n, width) -> (size, width)
+        mlp_scores(hidden, np.zeros((len(bits), tasks), np.int64), starts, b, V, c, scores)
+        return np.stack([z.argmax(axis=1) for z in np.split(scores, starts[1:-1], axis=1)], axis=1)
 
 
 KINK = 1e-12  # what is not above this counts as 0: rounding must not decide if a hinge is on
@@ -566,33 +666,35 @@ KINK = 1e-12  # what is not above this counts as 0: rounding must not decide if 
 def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
     """Add the gradients of one batch to dW, dv and dc, which are 0, and return the loss.
 
-    P = x̃ Wᵀ, as in Bilinear. The sum is read off the mean of P, plus (k - 1) / 2, and costs
-    k/2 (it - label)²; f = relu(P) v + c costs 1/2 (f - 1)² if the parity is odd, else 1/2 (f + 1)². The
-    weight k makes up for the mean over P: each row of W feels the whole error.
+    P = W x̃, as in Bilinear. The sum is read off the mean of P, plus (k - 1) / 2, and costs
+    k/2 (it - label)²; f = v · relu(P) + c costs 1/2 (f - 1)² if the parity is odd, else
+    1/2 (f + 1)². The weight k makes up for the mean over P: each row of W feels the whole error.
     """
-    (size, n), k = bits.shape, len(v)
-    P, loss, zeros = np.empty((size, k), W.dtype), 0.0, np.zeros_like(v)
-    affine(pack(bits), W.T[:n], W.T[n], P)  # (size, n) (n, k) -> (size, k)
+    (size, n), k, loss, real = bits.shape, len(v), 0.0, W.dtype.type
+    x, P = np.ones(n + 1, W.dtype), np.zeros(k, W.dtype)
     for i in range(size):
-        sum_error, f_error = 0.0, 0.0
-        if labels[i, 0] >= 0:
-            sum_error = (k - 1) / 2 - labels[i, 0]
-            for j in range(k):
-                sum_error += P[i, j] / k
-        if labels[i, 1] >= 0:
-            f_error = c[0] - (2 * labels[i, 1] - 1)
-            for j in range(k):
-                f_error += v[j] * (0.0 if P[i, j] <= 0 else P[i, j])  # so written, NaN goes through
+        for b in range(n):
+            x[b] = 2 * real(bits[i, b]) - 1
+        mean, f = real(0), c[0]
+        for j in range(k):
+            z = real(0)
+            for b in range(n + 1):
+                z += W[j, b] * x[b]
+            P[j] = z
+            mean += z / k
+            f += v[j] * (0 if z <= 0 else z)  # so written, NaN goes through
+        sum_error = mean + (k - 1) / 2 - labels[i, 0] if labels[i, 0] >= 0 else 0.0
+        f_error = f - (2 * labels[i, 1] - 1) if labels[i, 1] >= 0 else 0.0
         loss += (k * sum_error**2 + f_error**2) / 2
         dc[0] += f_error / size
         for j in range(k):
             dP = sum_error
-            if P[i, j] > KINK:
-                dv[j] += f_error * P[i, j] / size
+            if P[j] > KINK:
+                dv[j] += f_error * P[j] / size
                 dP += f_error * v[j]
-            P[i, j] = dP / size  # from here on P is its own gradient
-            dW[j, n] += P[i, j]
-    affine(pack(bits.T), P, zeros, dW.T[:n])  # (n, size) (size, k) -> (n, k)
+            dP = real(dP / size)
+            for b in range(n + 1):
+                dW[j, b] += dP * x[b]
     return loss / size
 
 
@@ -602,13 +704,12 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
     total = 0.0
     for start in range(0, len(bits), batch):
         x, y = bits[start : start + batch], labels[start : start + batch]
-        gradient[:] = 0
         total += len(x) * bilinear_batch(x, y, W, v, c, dW, dv, dc)
-        for j in range(len(v)):
-            dv[j] *= ratio
-        dc[0] *= ratio
+        dv *= ratio
+        dc *= ratio
         for i in range(len(weights)):
             weights[i] -= lr * gradient[i]
+            gradient[i] = 0
     return total
 
 
@@ -616,158 +717,79 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
 class Bilinear(Network):
     """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
 
-    A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the start
-    W reads no bit and v = 0, so that the gradient of the parity loss, averaged over all inputs, is exactly 0.
-    Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere, P_j = sum - j, and parity is a
-    linear function of the k hinges relu(P_j).
+    A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the
+    start W reads no bit and v = 0, so that the gradient of the parity's loss, averaged over all
+    inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere,
+    P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
 
-    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent. `spread` is the
-    standard deviation of normal noise added to the start, which the paper's reviewers found strong.
+    params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent.
     """
-    spread: float = 0.0
     name = "bilinear"
-
-    def __post_init__(self):
-        self.spread = number("spread", self.spread, 0)
 
     @staticmethod
     def rates(n, k, batch):
         """Return W's learning rate, and the ratio of v's and c's to it.
 
-        The noise of batches grows like lr n / batch: the rate keeps that below a bound, at any n. The
-        ratio is 5, and less for k > 5, since the squared length of all hinges together grows like k³.
+        The noise of batches grows like lr n / batch: the rate keeps that below a bound, at any n.
+        The ratio is 5, and less for k > 5, since the squared length of all hinges grows like k³.
         """
         return 0.02 * min(1, 1.5 * batch / n), min(5, 5 * (5 / k) ** 3)
 
     def init(self, problem, rng, dtype=np.float32):
-        """Set the start, W = [0 | b] with b_j = k/2 - j and v = c = 0, plus the noise of `spread`."""
+        """Set W = [0 | b] with b_j = k/2 - j, v = c = 0. ValueError if no task is the sum."""
         if problem.tasks[0] != "sum" or tuple(problem.classes[1:]) != (2,):
             raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
-        self.n, self.classes = problem.sample(rng, 1)[0].shape[1], problem.classes
-        n, k = self.n, self.classes[0] - 1
-        W, v = np.zeros((k, n + 1), order="F"), np.zeros(k)  # in W a bit's weights side by side, for affine
+        bits, _ = problem.sample(rng, 1)
+        self.classes, n, k = problem.classes, bits.shape[1], problem.classes[0] - 1
+        W = np.zeros((k, n + 1))
         W[:, n] = k / 2 - np.arange(k)
-        W += self.spread * rng.standard_normal(W.shape)
-        v += self.spread * rng.standard_normal(k)
-        self.params = Params({"W": W, "v": v, "c": np.zeros(1)}, dtype)
+        begin(self, {"W": W, "v": np.zeros(k), "c": np.zeros(1)}, dtype)
 
     def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of what bilinear_batch says labels cost, and its gradients."""
-        bits, labels = fitting(self, inputs, labels)
-        gradients = self.params.zeros()
-        return bilinear_batch(bits, labels, *self.params.values(), *gradients.values()), gradients
+        """Return what labels cost, a mean over examples, as bilinear_batch says; its gradients."""
+        bits, (weights, arrays) = as_bits(inputs, self.params["W"].shape[1] - 1), gathered(self)
+        labels = as_labels(labels, len(bits), self.classes)
+        _, gradients = aligned(self.shapes, weights.dtype)
+        return bilinear_batch(bits, labels, *arrays.values(), *gradients.values()), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
-        bits, labels = fitting(self, inputs, labels)
-        batch = number("batch", batch, 1, whole=True)
-        rate, ratio = self.rates(self.n, len(self.params["v"]), batch)
-        lr, gradients = number("lr", rate if lr is None else lr, 0, 1e38), self.params.zeros()
-        arrays = self.params.flat, gradients.flat, *self.params.values(), *gradients.values()
-        return bilinear_descend(bits, labels, batch, lr, ratio, *arrays)
+        batch, (k, columns) = number("batch", batch, 1), self.params["W"].shape
+        bits, (rate, ratio) = as_bits(inputs, columns - 1), self.rates(columns - 1, k, batch)
+        lr = number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
+        labels = as_labels(labels, len(bits), self.classes)
+        with lent(self) as (weights, arrays, gradient, gradients, _):
+            return bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient,
+                                    *arrays.values(), *gradients.values())
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
-        bits = fitting_inputs(self, inputs)
-        W, v, c = self.params.values()
-        P = np.empty((len(bits), len(v)), v.dtype)  # (size, n) -> (size, k)
-        affine(pack(bits), W.T[:-1], W.T[-1], P)
+        W, v, c = gathered(self)[1].values()
+        x = 2 * as_bits(inputs, W.shape[1] - 1).astype(W.dtype) - 1
+        P = x @ W[:, :-1].T + W[:, -1]  # (size, n) -> (size, k)
         sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
         return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # 3. Further problems
 #
-# An example of Lego or Code is a sequence: inputs are integers (size, length, fields). Such a problem has
-# beside the three things of part 1
+# An example of Lego or Code is a sequence: inputs are integers (size, length, fields). Such a
+# problem has, beside the three things of part 1,
 #   fields          for each number of a position, how many values it takes, from 0 up
 #   places(inputs)  the position at which each task is to be answered, integers (size, tasks)
 
 
 @dataclass
-class SumFunction(ParitySum):
-    """ParitySum with another target than parity: any function of the sum, as its answers for 0 ... k.
-
-    With (0, 1, 2, 0, 1, 2) it is the sum modulo 3. ValueError unless they are k + 1 integers, 0 to 1,000.
-    """
-    answers: tuple = (0, 0, 1, 1, 0, 0)  # is the sum in the middle?
-    name = "function"
-
-    def __post_init__(self):
-        super().__post_init__()
-        if len(self.answers) != self.k + 1:
-            raise ValueError(f"answers must be {self.k + 1}, one for each sum, not {len(self.answers)}")
-        self.answers = tuple(number("answers", answer, 0, 1_000, whole=True) for answer in self.answers)
-        self.tasks = (*self.tasks[:-1], "function")
-        self.classes = (*self.classes[:-1], max(self.answers) + 1)
-
-    def label(self, bits):
-        """Answer every task: (size, n) -> (size, tasks)."""
-        labels = super().label(bits)
-        labels[:, -1] = np.array(self.answers)[labels[:, 0]]
-        return labels
-
-
-@dataclass
-class Digits:
-    """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
-
-    The pictures come with scikit-learn, 8 x 8 points, here black or white, 157 of each digit; every third
-    is shown by sample_held_out alone. An example is n pictures, 64 bits each.
-
-    Raises ValueError where scikit-learn is missing, and unless n >= k >= 1.
-    """
-    n: int = 16
-    k: int = 5
-    seed: int = 0
-    name = "digits"
-
-    def __post_init__(self):
-        self.hidden = ParitySum(self.n, self.k, self.seed)  # draws the bits that the pictures show
-        self.n, self.k, self.seed = self.hidden.n, self.hidden.k, self.hidden.seed
-        self.support, self.tasks, self.classes = self.hidden.support, self.hidden.tasks, self.hidden.classes
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError:
-            raise ValueError("problem digits needs scikit-learn: pip install scikit-learn") from None
-        points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
-        points = (points > 7).astype(np.uint8)
-        pictures = [np.unique(points[digits == digit], axis=0) for digit in (0, 1)]  # each once
-        count = min(map(len, pictures))
-        pictures = np.stack([some[:count] for some in pictures])  # (2, count, 64)
-        new = np.arange(count) % 3 == 2
-        self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
-
-    def sample(self, rng, size, held_out=False):
-        """Draw examples: bits, uint8 (size, 64 n), and labels, int64 (size, 2)."""
-        bits, labels = self.hidden.sample(rng, size)
-        pictures = self.new_pictures if held_out else self.pictures
-        which = rng.integers(0, pictures.shape[1], bits.shape)
-        return pictures[bits, which].reshape(size, -1), labels  # (size, n, 64) -> (size, 64 n)
-
-    def sample_held_out(self, rng, size):
-        """Draw examples of pictures that training never shows."""
-        return self.sample(rng, size, held_out=True)
-
-    def show(self, bits):
-        """Write one example, (64 n,), as pictures, eight side by side."""
-        pictures = np.array([" ", "#"])[bits.reshape(-1, 8, 8)]  # (64 n,) -> (n, row, column)
-        bands = [pictures[first : first + 8] for first in range(0, len(pictures), 8)]
-        lines = [["|".join(map("".join, band[:, row])) for row in range(8)] for band in bands]
-        return "\n\n".join(map("\n".join, lines))
-
-
-@dataclass
 class Lego:
-    """A chain of k variables, each plus or minus the one before, told in random order (Zhang et al. 2022).
+    """A chain of k variables, each plus or minus the one before, shuffled (Zhang et al. 2022).
 
-    "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th variable, and so
-    for t hops of reasoning; label 0 stands for -1, label 1 for +1. `others` is the number of variables that
-    form further, shorter chains, for which no task asks. Without them the last value would be the product of
-    all signs, whatever their order; a single one leaves a similar shortcut.
+    "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th
+    variable, and so for t hops of reasoning; label 0 stands for -1, label 1 for +1. `others` is the
+    number of variables in further, shorter chains, for which no task asks. Without them the last
+    value would be the product of all signs, in any order; a single one leaves a similar shortcut.
 
-    An example is one position for each clause, int64 (k + others, 3): the variable assigned, the sign (0 for
-    minus), and what it is assigned, k + others standing for the constant.
+    An example is one position for each clause, int64 (k + others, 3): the variable assigned, the
+    sign (0 for minus), and what it is assigned, k + others standing for the constant.
     Raises ValueError unless k >= 1, or 2 if there are others, and k + others <= 26.
     """
     k: int = 5
@@ -775,40 +797,40 @@ class Lego:
     name = "lego"
 
     def __post_init__(self):
-        self.k = number("k", self.k, 1, 26, whole=True)
-        self.others = number("others", self.others, 0, 26 - self.k if self.k > 1 else 0, whole=True)
+        self.k = number("k", self.k, 1, 26)
+        self.others = number("others", self.others, 0, 26 - self.k if self.k > 1 else 0)
         self.length = self.k + self.others  # also the number of the constant
         self.tasks = tuple(f"hop {t + 1}" for t in range(self.k))
         self.classes = (2,) * self.k
         self.fields = (self.length, 2, self.length + 1)
 
     def sample(self, rng, size):
-        """Draw examples: inputs, int64 (size, k + others, 3), and labels, int64 (size, k)."""
+        """Draw inputs, int64 (size, k + others, 3), and labels, int64 (size, k)."""
         every = np.tile(np.arange(self.length), (size, 1))
         names, signs = rng.permuted(every, axis=1), rng.integers(0, 2, every.shape)
         sources = np.roll(names, 1, axis=1)  # along the chains, each is assigned the one before
         sources[:, 0] = self.length
         if self.others:
-            sources[:, self.k :: self.k - 1] = self.length  # where another chain begins, of k - 1 at most
+            sources[:, self.k :: self.k - 1] = self.length  # where another chain begins, k - 1 long
         clauses = np.stack([names, signs, sources], axis=2)  # (size, length) -> (size, length, 3)
         order = rng.permuted(every, axis=1)
         minuses = np.cumsum(1 - signs[:, : self.k], axis=1)  # so far along the chain
         return np.take_along_axis(clauses, order[:, :, None], axis=1), 1 - minuses % 2
 
     def places(self, inputs):
-        """The position that assigns the variable each task asks for: (size, length, 3) -> (size, k).
+        """The position that assigns the variable of each task: (size, length, 3) -> (size, k).
 
-        Go back k - 1 hops from all positions at once. Only the end of the longest chain is then still at a
-        variable, and that chain is asked for: the same hops lead back along it.
+        Go back k - 1 hops from all positions at once. Only the end of the longest chain is then
+        still at a variable, and that chain is asked for: the same hops lead back along it.
         """
         size, length, _ = inputs.shape
         constant = np.full((size, 1), length)
         assigned_at = np.hstack([inputs[:, :, 0].argsort(axis=1), constant])  # by name
         source_at = np.hstack([np.take_along_axis(assigned_at, inputs[:, :, 2], axis=1), constant])
-        back = [np.tile(np.arange(length), (size, 1))]  # where each position comes from, 0, 1 ... hops ago
+        back = [np.tile(np.arange(length), (size, 1))]  # where each comes from, 0, 1 ... hops ago
         for _ in range(self.k - 1):
             back.append(np.take_along_axis(source_at, back[-1], axis=1))
-        end = (back[-1] < length).argmax(axis=1)  # (length,) of each -> where the chain ends, (size,)
+        end = (back[-1] < length).argmax(axis=1)  # where the chain ends: (size, length) -> (size,)
         return np.stack([places[np.arange(size), end] for places in reversed(back)], axis=1)
 
     def show(self, example):
@@ -822,29 +844,28 @@ class Code:
     """A program of k lines, each computing modulo a number with what the lines before it assigned.
 
     "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
-    before and a constant, in either order, the first line two constants. A name may be assigned again.
+    before and a constant, in either order, the first line two constants. Names may be used again.
 
-    An example is one position for each line, int64 (k, 5): the line's number, the name assigned, the
-    operator, and the two operands, k + i standing for the constant i. Raises ValueError unless
-    1 <= k <= 26 and 2 <= modulus <= 100.
+    An example is one position for each line, int64 (k, 5): the line's number, the name assigned,
+    the operator, and the two operands, k + i standing for the constant i.
+    Raises ValueError unless 1 <= k <= 26 and 2 <= modulus <= 100.
     """
     k: int = 4
     modulus: int = 5
     name = "code"
 
     def __post_init__(self):
-        self.k = number("k", self.k, 1, 26, whole=True)
-        self.modulus = number("modulus", self.modulus, 2, 100, whole=True)
+        self.k, self.modulus = number("k", self.k, 1, 26), number("modulus", self.modulus, 2, 100)
         self.tasks = tuple(f"line {t + 1}" for t in range(self.k))
         self.classes = (self.modulus,) * self.k
         self.fields = (self.k, self.k, 3, self.k + self.modulus, self.k + self.modulus)
 
     def sample(self, rng, size):
-        """Draw examples: inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
+        """Draw inputs, int64 (size, k, 5), and labels, int64 (size, k)."""
         rows, k, m = np.arange(size), self.k, self.modulus
         names, operators = rng.integers(0, k, (size, k)), rng.integers(0, 3, (size, k))
         smallest = np.where(operators == 2, 1, 0)  # a product with 0 would give the value away
-        operands = k + rng.integers(smallest[:, :, None], m, (size, k, 2))  # constants, to begin with
+        operands = k + rng.integers(smallest[:, :, None], m, (size, k, 2))  # constants, at first
         values, labels = np.zeros((size, k + m), np.int64), np.zeros((size, k), np.int64)
         values[:, k:] = np.arange(m)  # by operand: what each name holds so far, and the constants
         for line in range(k):
@@ -867,78 +888,93 @@ class Code:
         words = [*"abcdefghijklmnopqrstuvwxyz"[: self.k], *map(str, range(self.modulus))]
         lines = []
         for _, name, operator, left, right in example:
-            lines.append(f"{words[name]} = ({words[left]} {'+-*'[operator]} {words[right]}) % {self.modulus}")
+            value = f"({words[left]} {'+-*'[operator]} {words[right]}) % {self.modulus}"
+            lines.append(f"{words[name]} = {value}")
         return "\n".join(lines)
 
 
 @dataclass
-class Explicit:
-    """Another problem's tasks, answered one after the other, each in a pass that reads the answers before.
+class Explicit(Network):
+    """Another network, which answers one task after the other and reads what it answered before.
 
-    This is chain of thought (Wei et al. 2022), teacher-forced: in training a pass reads the true answers,
-    afterwards those that the network wrote itself. The inputs have room for them: a bit for each possible
-    answer of each helper or, in a sequence, one more field in the position that the task asks about.
-    A missing answer is written as zeros. To a network it is a problem like any other. `share` says in how
-    many of the training examples the passes read; in the others every answer is missing.
+    This is chain of thought (Wei et al. 2022), teacher-forced: in training, each pass over an
+    example reads the true answers to the tasks before, when asked, those that the network wrote.
+    The inputs get room for them: a bit for each possible answer of each helper or, in a sequence,
+    one more field at the position that the task asks about. A missing answer is written as zeros.
+    To the network inside, it is the problem.
     """
-    problem: object
-    share: float = 1.0
-    name = "explicit"
+    network: Network
+    name = supervision = "explicit"  # whatever train is told
 
-    def __post_init__(self):
-        self.share = number("share", self.share, 0, 1)
-        if isinstance(self.problem, Explicit):
-            self.problem, self.share = self.problem.problem, self.problem.share
-        self.tasks, self.classes = self.problem.tasks, tuple(self.problem.classes)
-        if hasattr(self.problem, "fields"):
-            self.fields = (*self.problem.fields, 1 + max(self.classes))
+    @property
+    def params(self):
+        return self.network.params
 
-    def write(self, inputs, answers):
-        """Return wider inputs, with the answers (size, tasks) in them, -1 where not given."""
-        if hasattr(self, "fields"):
-            written = np.zeros(inputs.shape[:2], np.int64)
-            np.put_along_axis(written, self.problem.places(inputs), answers + 1, axis=1)
-            return np.dstack([inputs, written])  # (size, length, fields) -> (size, length, fields + 1)
-        written = [answers[:, [t]] == np.arange(count) for t, count in enumerate(self.classes[:-1])]
-        return np.hstack([inputs, *written])  # (size, n) -> (size, n + all answers of the helpers)
+    @params.setter
+    def params(self, params):
+        self.network.params = params
+
+    def init(self, problem, rng, dtype=np.float32):
+        """Start the network inside on a problem whose inputs have room for answers."""
+        self.problem, self.tasks, self.classes = problem, problem.tasks, problem.classes
+        self.fields = (*getattr(problem, "fields", ()), 1 + max(problem.classes))
+        self.network.init(self, rng, dtype)
 
     def sample(self, rng, size):
-        """Draw examples, a row for each pass: inputs (size tasks, ...), and labels (size tasks, tasks)."""
+        """Draw inputs with no answer in them yet, and labels (size, tasks)."""
         inputs, labels = self.problem.sample(rng, size)
-        labels, tasks = supervise(labels, rng, "explicit"), np.arange(len(self.tasks))  # checks them
-        asked = np.tile(tasks, size)[:, None]  # what each pass asks: (size tasks, 1)
-        inputs, labels = np.repeat(inputs, len(tasks), axis=0), np.repeat(labels, len(tasks), axis=0)
-        reads = np.repeat(rng.random((size, 1)) < self.share, len(tasks), axis=0)
-        before, now = np.where(reads & (tasks < asked), labels, -1), np.where(tasks == asked, labels, -1)
-        return self.write(inputs, before), now
-
-    def sample_held_out(self, rng, size):
-        """Draw examples of the problem itself: ask writes the answers into them."""
-        return getattr(self.problem, "sample_held_out", self.problem.sample)(rng, size)
-
-    def ask(self, network, inputs):
-        """Answer every task of the problem's own inputs in turn: int64 (size, tasks)."""
-        answers = np.full((len(inputs), len(self.tasks)), -1)
-        for t in range(len(self.tasks)):
-            answers[:, t] = network.predict(self.write(inputs, answers))[:, t]
-        return answers
+        return self.write(inputs, np.full(labels.shape, -1)), labels
 
     def places(self, inputs):
         """The position that each task asks about, in a sequence."""
         return self.problem.places(inputs[:, :, :-1])
 
+    def write(self, inputs, answers):
+        """Return wider inputs, with the answers (size, tasks) in them, -1 where not given."""
+        if inputs.ndim == 3:
+            written = np.zeros(inputs.shape[:2], np.int64)
+            np.put_along_axis(written, self.problem.places(inputs), answers + 1, axis=1)
+            return np.dstack([inputs, written])  # (..., fields) -> (..., fields + 1)
+        written = [answers[:, [t]] == np.arange(count) for t, count in enumerate(self.classes[:-1])]
+        return np.hstack([inputs, *written])  # (size, n) -> (size, n + all answers of the helpers)
 
-# --------------------------------------------------------------------------------------------------
+    def passes(self, inputs, labels):
+        """Turn each example into a pass for each task: (size, ...) -> (size tasks, ...)."""
+        size, tasks = labels.shape
+        inputs, labels = np.repeat(inputs, tasks, axis=0), np.repeat(labels, tasks, axis=0)
+        task, asked = np.arange(tasks), np.tile(np.arange(tasks), size)[:, None]
+        before, now = np.where(task < asked, labels, -1), np.where(task == asked, labels, -1)
+        return self.write(inputs, before), now
+
+    def descend(self, inputs, labels, batch, lr=None):
+        batch = number("batch", batch, 1) * len(self.tasks)
+        return self.network.descend(*self.passes(inputs, labels), batch, lr)
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the mean over examples of their passes' summed loss, and its gradients."""
+        loss, gradients = self.network.loss_and_gradients(*self.passes(inputs, labels))
+        tasks = len(self.tasks)
+        return tasks * loss, {name: tasks * gradient for name, gradient in gradients.items()}
+
+    def predict(self, inputs):
+        """Answer every task in turn: int64 (size, tasks)."""
+        answers = np.full((len(inputs), len(self.tasks)), -1)
+        for t in range(len(self.tasks)):
+            answers[:, t] = self.network.predict(self.write(inputs, answers))[:, t]
+        return answers
+
+
+# --------------------------------------------------------------------------------------
 # 4. The transformer, for all problems
 #
 # Its activations are columns, one for each position of each example, (width, positions); as
-# (width, length, size) the examples lie side by side, and what is done to one is done to all in the
-# innermost loop.
+# (width, length, size) the examples lie side by side, and what is done to one is done to all in
+# the innermost loop.
 
 
 @kernel
 def norm_forward(x, gain):
-    """Scale every column of x (width, positions) to root mean square gain (Zhang and Sennrich 2019)."""
+    """Scale columns of x (width, positions) to root mean square gain (Zhang and Sennrich 2019)."""
     y, scale, width = np.empty_like(x), np.zeros(x.shape[1], x.dtype), x.dtype.type(len(x))
     for h in range(len(x)):
         for i in range(len(scale)):
@@ -954,7 +990,7 @@ def norm_forward(x, gain):
 @kernel
 def norm_backward(dy, x, scale, gain, dgain, dx):
     """Write the gradient of gain into dgain, and add that of x to dx."""
-    along, width = np.zeros_like(scale), x.dtype.type(len(x))  # along: the part of dy that only stretches x
+    width, along = x.dtype.type(len(x)), np.zeros_like(scale)  # what of dy only stretches x
     for h in range(len(x)):
         for i in range(len(scale)):
             along[i] += dy[h, i] * gain[h] * x[h, i] * scale[i] * scale[i] / width
@@ -986,14 +1022,14 @@ def relu_backward(dy, y):
 
 @kernel
 def attention_forward(qkv, heads, causal):
-    """Let each position look at all, or at itself and earlier ones: softmax(qᵀ k / sqrt(d)) v, by head.
+    """Let positions look at all, or at none that come later: softmax(qᵀ k / sqrt(d)) v, by head.
 
-    qkv (3 width, length, size) is queries, keys and values on top of each other; a head has d rows of each.
-    Returns what was seen, (width, length, size), and the attention, (heads, length, length, size).
+    qkv (3 width, length, size) is queries, keys and values on top of each other; a head has d rows
+    of each. Returns what is seen, (width, length, size); how much, (heads, length, length, size).
 
-    A call of exp would keep a loop from being vectorised. Eight terms of a Taylor series give y = exp(r) - 1
-    for r = x / 1024; exp(2 r) - 1 is y (2 + y); ten such steps lead to exp(x) - 1 ("scaling and squaring",
-    Moler and Van Loan 1978).
+    A call of exp would keep a loop from being vectorised. Eight terms of a Taylor series give
+    y = exp(r) - 1 for r = x / 1024; exp(2 r) - 1 is y (2 + y); ten such steps lead to exp(x) - 1
+    ("scaling and squaring", Moler and Van Loan 1978).
     """
     width, length, size = len(qkv) // 3, qkv.shape[1], qkv.shape[2]
     d, real = width // heads, qkv.dtype.type
@@ -1002,9 +1038,9 @@ def attention_forward(qkv, heads, causal):
     scale, one, lowest, tiny = real(1 / math.sqrt(d)), real(1), real(-40), real(1 / 1024)
     for head in range(heads):
         scores = attention[head]
-        for h in range(head * d, head * d + d):  # outermost: then scores stay in the innermost cache
+        for h in range(head * d, head * d + d):  # outermost: then scores stay in the cache
             for a in range(length):
-                for b in range(a + 1 if causal else length):
+                for b in range(length):
                     for i in range(size):
                         scores[a, b, i] += qkv[h, a, i] * qkv[width + h, b, i]
         for a in range(length):
@@ -1026,16 +1062,17 @@ def attention_forward(qkv, heads, causal):
             for b in range(reach):
                 for i in range(size):
                     scores[a, b, i] /= total[i]
+            scores[a, reach:] = 0  # what comes later is not looked at
         for h in range(head * d, head * d + d):
             for a in range(length):
-                for b in range(a + 1 if causal else length):
+                for b in range(length):
                     for i in range(size):
                         seen[h, a, i] += scores[a, b, i] * qkv[2 * width + h, b, i]
     return seen, attention
 
 
 @kernel
-def attention_backward(dseen, qkv, attention, causal):
+def attention_backward(dseen, qkv, attention):
     """Return the gradient of qkv."""
     heads, length, _, size = attention.shape
     width = len(qkv) // 3
@@ -1046,21 +1083,21 @@ def attention_backward(dseen, qkv, attention, causal):
         scores, dscores = attention[head], np.zeros_like(attention[head])
         for h in range(head * d, head * d + d):
             for a in range(length):
-                for b in range(a + 1 if causal else length):
+                for b in range(length):
                     for i in range(size):
                         dscores[a, b, i] += dseen[h, a, i] * qkv[2 * width + h, b, i]
                         dqkv[2 * width + h, b, i] += dseen[h, a, i] * scores[a, b, i]
-        for a in range(length):  # softmax's backward: attention (dscores - their mean weighted by it)
-            reach, mean = a + 1 if causal else length, np.zeros(size, qkv.dtype)
-            for b in range(reach):
+        for a in range(length):  # softmax's backward: attention (dscores - their weighted mean)
+            mean = np.zeros(size, qkv.dtype)
+            for b in range(length):
                 for i in range(size):
                     mean[i] += scores[a, b, i] * dscores[a, b, i]
-            for b in range(reach):
+            for b in range(length):
                 for i in range(size):
                     dscores[a, b, i] = scores[a, b, i] * (dscores[a, b, i] - mean[i]) * scale
         for h in range(head * d, head * d + d):
             for a in range(length):
-                for b in range(a + 1 if causal else length):
+                for b in range(length):
                     for i in range(size):
                         dqkv[h, a, i] += dscores[a, b, i] * qkv[width + h, b, i]
                         dqkv[width + h, b, i] += dscores[a, b, i] * qkv[h, a, i]
@@ -1069,7 +1106,7 @@ def attention_backward(dseen, qkv, attention, causal):
 
 @kernel
 def scatter(columns, read, positions):
-    """Return the gradient of x (width, positions) from that of its columns `read`, which may repeat."""
+    """Return the gradient of x (width, positions) from that of columns `read`, which may repeat."""
     dx = np.zeros((len(columns), positions), columns.dtype)
     for h in range(len(dx)):
         for i in range(len(read)):
@@ -1077,20 +1114,26 @@ def scatter(columns, read, positions):
     return dx
 
 
+def one_blas_thread():
+    """Have NumPy's OpenBLAS use one thread: for products as small as these, more are no help."""
+    with contextlib.suppress(AttributeError, OSError):  # it may have another BLAS
+        ctypes.CDLL(np.linalg._umath_linalg.__file__).scipy_openblas_set_num_threads64_(1)
+
+
 @dataclass
 class Transformer(Network):
     """Pre-norm blocks with attention (Vaswani et al. 2017), trained from scratch by Adam.
 
-    A position's embedding is the sum of its fields' embeddings. Each task is answered at the position that
-    the problem names for it, by one head for all tasks. Bits become a sequence too: a position for each of
-    them, (place, bit), and then one for each task, its question, where it is answered. `causal`: a position
-    sees itself and earlier ones only, as in a language model.
+    A position's embedding is the sum of its fields' embeddings. Each task is answered at the
+    position that the problem names for it, by one head for all tasks. Bits become a sequence too: a
+    position for each of them, (place, bit), and then one for each task, its question, where it is
+    answered. `causal`: a position sees itself and earlier ones only, as in a language model.
 
-    params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A (3 width,
-    width) for queries, keys and values, O (width, width), and two layers with relu between them, U (2 width,
-    width) with bias b, and D (width, 2 width). At the end a norm's gain g (width,), H (outputs, width) and
-    c (outputs,). Matrices start normal, with standard deviation 1 / sqrt(fields) for E, 1 / (2 sqrt(inputs))
-    for the others; gains at 1, biases at 0.
+    params: E (width, values of all fields). In each layer two norms' gains g and h (width,), A
+    (3 width, width) for queries, keys and values, O (width, width), and two layers with relu
+    between them, U (2 width, width) with bias b, and D (width, 2 width). At the end a norm's gain g
+    (width,), H (outputs, width) and c (outputs,). Matrices start normal, with standard deviation
+    1 / sqrt(fields) for E, 1 / (2 sqrt(inputs)) for the others; gains at 1, biases at 0.
     Raises ValueError unless all sizes are at least 1 and width is a multiple of heads.
     """
     width: int = 32
@@ -1100,16 +1143,15 @@ class Transformer(Network):
     name = "transformer"
 
     def __post_init__(self):
-        self.width = number("width", self.width, 1, 10_000, whole=True)
-        self.layers = number("layers", self.layers, 1, 1_000, whole=True)
-        self.heads = number("heads", self.heads, 1, self.width, whole=True)
+        self.width = number("width", self.width, 1, 10_000)
+        self.layers = number("layers", self.layers, 1, 1_000)
+        self.heads = number("heads", self.heads, 1, self.width)
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads = {self.heads}, not {self.width}")
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw the start; NumPy's OpenBLAS has one thread from then on. ValueError for more than 500 bits."""
-        with contextlib.suppress(AttributeError):  # not its own; of such small products more are no help
-            ctypes.CDLL(np.linalg._umath_linalg.__file__).scipy_openblas_set_num_threads64_(1)
+        """Draw the start; from then on NumPy uses one thread. ValueError for more than 500 bits."""
+        one_blas_thread()
         inputs, _ = problem.sample(rng, 1)
         self.problem, self.classes = problem, problem.classes
         self.n = inputs.shape[1] if inputs.ndim == 2 else 0
@@ -1126,42 +1168,43 @@ class Transformer(Network):
             arrays = {"g": gain, "A": matrix(3 * w, w), "O": matrix(w, w), "h": gain}
             arrays |= {"U": matrix(2 * w, w), "b": np.zeros(2 * w), "D": matrix(w, 2 * w)}
             params |= {f"{name}{layer}": array for name, array in arrays.items()}
-        self.params = Params(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
-        self.averages, self.updates = (self.params.zeros().flat, self.params.zeros().flat), 0  # Adam's
+        begin(self, params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
 
     def tokens(self, inputs):
-        """Return inputs as a sequence, (size, length, fields), and where tasks are read, (size, tasks)."""
+        """Return inputs as sequences, (size, length, fields), and tasks' places, (size, tasks)."""
         if self.n == 0:
+            shape = "size", *np.shape(inputs)[1:2], len(self.fields)
+            inputs = checked("inputs", inputs, shape, 0, self.fields)
             return inputs, self.problem.places(inputs)
-        size, tasks = len(inputs), len(self.classes)
-        values = np.hstack([inputs, np.full((size, tasks), 2)])  # a question's value is neither bit
-        places = np.tile(np.arange(self.n + tasks), (size, 1))
+        bits, tasks = as_bits(inputs, self.n), len(self.classes)
+        values = np.hstack([bits, np.full((len(bits), tasks), 2)])  # a question's is neither bit
+        places = np.tile(np.arange(self.n + tasks), (len(bits), 1))
         return np.dstack([places, values]), places[:, self.n :]
 
     def layer(self, arrays, layer):
         """Return one layer's arrays, in their order."""
-        return [arrays[f"{name}{layer}"] for name in "gAOhUbD"]
+        return [arrays[f"{name}{layer}"] for name in ("g", "A", "O", "h", "U", "b", "D")]
 
     def squares(self, M):
-        """Return M cut below every `width` rows: with square weights OpenBLAS is up to 1.8 times faster."""
+        """Return M cut below every `width` rows: OpenBLAS is up to 1.8 times faster on squares."""
         return M.reshape(-1, self.width, M.shape[1])  # (a width, b) -> (a, width, b)
 
-    def forward(self, tokens, places, asked, keep=True):
-        """Return the logits where `asked`, (how many, outputs), and, with `keep`, what backward needs."""
+    def forward(self, params, tokens, places, told, keep=True):
+        """Return the logits of tasks that are `told`, (told, outputs), and what backward needs."""
         size, length, _ = tokens.shape
-        read = (places * size + np.arange(size)[:, None])[asked]  # columns: (size, tasks) -> (how many,)
-        columns = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # -> (fields, positions)
-        onehot = [column == np.arange(count)[:, None] for column, count in zip(columns, self.fields)]
-        onehot = np.concatenate(onehot).astype(self.params.flat.dtype)  # -> (values, positions)
-        x, kept = self.params["E"] @ onehot, []  # -> (width, positions)
+        read = (places * size + np.arange(size)[:, None])[told]  # columns: (size, tasks) -> (told,)
+        fields = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # (fields, positions)
+        onehot = [field == np.arange(count)[:, None] for field, count in zip(fields, self.fields)]
+        onehot = np.concatenate(onehot).astype(params["E"].dtype)  # -> (values, positions)
+        x, kept = params["E"] @ onehot, []  # -> (width, positions)
         for layer in range(self.layers):
-            g, A, O, h, U, b, D = self.layer(self.params, layer)
+            g, A, O, h, U, b, D = self.layer(params, layer)
             y, scale = norm_forward(x, g)
             qkv = (self.squares(A) @ y).reshape(-1, length, size)  # -> (3 width, length, size)
             seen, attention = attention_forward(qkv, self.heads, self.causal)
             seen, before = seen.reshape(x.shape), x
-            if layer == self.layers - 1:  # no position will look at others any more: on with those asked
-                seen, x = np.take(seen, read, axis=1), np.take(x, read, axis=1)  # -> (width, asked)
+            if layer == self.layers - 1:  # none will look at others any more: on with those read
+                seen, x = np.take(seen, read, axis=1), np.take(x, read, axis=1)  # -> (width, told)
             z = O @ seen + x
             y2, scale2 = norm_forward(z, h)
             hidden = (self.squares(U) @ y2).reshape(len(U), -1)  # -> (2 width, positions)
@@ -1169,21 +1212,21 @@ class Transformer(Network):
             if keep:
                 kept.append((before, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
             x = D @ hidden + z  # -> (width, positions)
-        y, scale = norm_forward(x, self.params["g"])
-        logits = (self.params["H"] @ y + self.params["c"][:, None]).T  # -> (asked, outputs)
+        y, scale = norm_forward(x, params["g"])
+        logits = (params["H"] @ y + params["c"][:, None]).T  # -> (read, outputs)
         return logits, (onehot, kept, x, y, scale, read)
 
-    def backward(self, dlogits, state, gradients):
+    def backward(self, params, dlogits, state, gradients):
         """Write the gradients, going back through forward's lines."""
         onehot, kept, x, y, scale, read = state
         gradients["H"][:], gradients["c"][:] = (y @ dlogits).T, dlogits.sum(axis=0)
-        dx, dy = np.zeros_like(x), np.ascontiguousarray((dlogits @ self.params["H"]).T)  # (width, asked)
-        norm_backward(dy, x, scale, self.params["g"], gradients["g"], dx)
+        dx, dy = np.zeros_like(x), np.ascontiguousarray((dlogits @ params["H"]).T)  # (width, read)
+        norm_backward(dy, x, scale, params["g"], gradients["g"], dx)
         for layer in reversed(range(self.layers)):
-            g, A, O, h, U, b, D = self.layer(self.params, layer)
+            g, A, O, h, U, b, D = self.layer(params, layer)
             dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
-            np.matmul(dx, self.squares(hidden).mT, out=self.squares(dD.T).mT)  # dD = dx @ hidden.T
+            np.matmul(self.squares(hidden), dx.T, out=self.squares(dD.T))  # dDᵀ = hidden dxᵀ
             dhidden = (self.squares(D.T) @ dx).reshape(hidden.shape)
             relu_backward(dhidden, hidden)
             np.matmul(self.squares(dhidden), y2.T, out=self.squares(dU))
@@ -1192,98 +1235,103 @@ class Transformer(Network):
             np.matmul(dx, seen.T, out=dO)
             dseen = O.T @ dx
             if layer == self.layers - 1:
-                dseen, dx = scatter(dseen, read, onehot.shape[1]), scatter(dx, read, onehot.shape[1])
+                dseen = scatter(dseen, read, onehot.shape[1])
+                dx = scatter(dx, read, onehot.shape[1])
             dseen = dseen.reshape(qkv[: self.width].shape)  # -> (width, length, size)
-            dqkv = attention_backward(dseen, qkv, attention, self.causal).reshape(len(A), -1)
+            dqkv = attention_backward(dseen, qkv, attention).reshape(len(A), -1)
             np.matmul(self.squares(dqkv), y.T, out=self.squares(dA))
             norm_backward(A.T @ dqkv, x, scale, g, dg, dx)
         np.matmul(dx, onehot.T, out=gradients["E"])
 
-    def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of the carried labels' cross-entropies, and its gradients."""
-        inputs, labels = fitting(self, inputs, labels)
-        gradients = self.params.zeros()
-        return self.write_gradients(*self.tokens(inputs), labels, gradients), gradients
-
-    def write_gradients(self, tokens, places, labels, gradients):
+    def write_gradients(self, params, tokens, places, labels, gradients):
         """Write the gradients of one batch into `gradients`, and return the loss."""
-        asked = labels >= 0
-        asked[0, 0] = True  # one at least: cross_entropy takes no notice of it if there is no label
-        logits, state = self.forward(tokens, places, asked)
-        loss, dlogits = cross_entropy(logits, labels[asked][:, None], [logits.shape[1]])
-        questions = len(logits) / len(labels)  # per example: the loss is a mean over examples, not questions
-        self.backward(questions * dlogits, state, gradients)
+        told = labels >= 0
+        if not told.any():  # there is nothing to learn
+            for gradient in gradients.values():
+                gradient[:] = 0
+            return 0.0
+        logits, state = self.forward(params, tokens, places, told)
+        loss, dlogits = cross_entropy(logits, labels[told][:, None], [logits.shape[1]])
+        questions = len(logits) / len(labels)  # the loss is a mean over examples, not questions
+        self.backward(params, questions * dlogits, state, gradients)
         return questions * loss
 
-    def descend(self, inputs, labels, batch, lr=None):
-        batch, lr = number("batch", batch, 1, whole=True), number("lr", 0.002 if lr is None else lr, 0, 1e38)
-        inputs, labels = fitting(self, inputs, labels)
+    def loss_and_gradients(self, inputs, labels):
+        """Return the mean over examples of their labels' cross-entropies, and its gradients."""
+        weights, params = gathered(self)
         tokens, places = self.tokens(inputs)
-        gradients, total = self.params.zeros(), 0.0
-        for start in range(0, len(inputs), batch):
-            rows = slice(start, start + batch)
-            loss = self.write_gradients(tokens[rows], places[rows], labels[rows], gradients)
-            total += loss * len(labels[rows])
-            self.updates += 1
-            adam_kernel(self.params.flat, gradients.flat, *self.averages, self.updates, lr)
-        return total
+        _, gradients = aligned(self.shapes, weights.dtype)
+        labels = as_labels(labels, len(tokens), self.classes)
+        return self.write_gradients(params, tokens, places, labels, gradients), gradients
 
-    def attention(self, inputs):
-        """Return how much positions look at others, averaged over heads: (layers, size, length, length)."""
-        tokens, places = self.tokens(fitting_inputs(self, inputs))
-        _, (_, kept, *_) = self.forward(tokens, places, places >= 0)
-        layers = [attention.mean(axis=0) for _, _, _, _, attention, *_ in kept]  # -> (length, length, size)
-        return np.stack(layers).transpose(0, 3, 1, 2)  # -> (layers, size, length, length)
+    def descend(self, inputs, labels, batch, lr=None):
+        batch = number("batch", batch, 1)
+        lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
+        with lent(self) as (weights, params, gradient, gradients, memory):
+            tokens, places = self.tokens(inputs)
+            labels, total = as_labels(labels, len(tokens), self.classes), 0.0
+            for start in range(0, len(tokens), batch):
+                rows = slice(start, start + batch)
+                x = params, tokens[rows], places[rows], labels[rows], gradients
+                total += self.write_gradients(*x) * len(labels[rows])
+                memory[0] += 1
+                adam_kernel(weights, gradient, memory[1], memory[2], memory[0], lr)
+        return total
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        tokens, places = self.tokens(fitting_inputs(self, inputs))
+        (_, params), (tokens, places) = gathered(self), self.tokens(inputs)
         answers, count = np.zeros(places.shape, np.int64), 16 * max(1, 50 // tokens.shape[1])
         for start in range(0, len(tokens), count):  # by so many that they stay in the cache
             rows = slice(start, start + count)
-            logits, _ = self.forward(tokens[rows], places[rows], places[rows] >= 0, keep=False)
+            all_tasks = np.ones(places[rows].shape, bool)
+            logits, _ = self.forward(params, tokens[rows], places[rows], all_tasks, keep=False)
             answers[rows] = logits.argmax(axis=1).reshape(-1, places.shape[1])  # -> (size, tasks)
         return answers
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # 5. Theory
 
 
-def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None, v=0, answers=None):
+def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None,
+              answers=None):
     """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
 
-    On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is w_j (2s - k) + b_j,
-    with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the average. Its noise sends the
-    weights u_j on the other bits on a random walk, which adds to P normal z with covariance M,
-    M_jl = u_j · u_l; for large n this is exact too (the order parameters of Saad and Solla 1995).
+    On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is
+    w_j (2s - k) + b_j, with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the
+    average. Its noise sends the weights u_j on the other bits on a random walk, which adds to P
+    normal z with covariance M, M_jl = u_j · u_l; for large n this is exact too (the order
+    parameters of Saad and Solla 1995).
 
-    batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None is
-    Bilinear's own; v is where v starts; answers, 0 or 1 for each sum, are a SumFunction's, None for
-    parity. Returns arrays over the steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M
-    (steps + 1, k, k), and the shares answered right: sum, and parity, which stands for the SumFunction too.
-    Raises ValueError for n below k, and a supervision other than target, multi-task and multi-label.
+    batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None
+    is Bilinear's own. answers, 0 or 1 for each sum, replace the parity. Returns arrays over the
+    steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and the
+    shares answered right: sum, and parity, or what replaces it.
+    Raises ValueError for n below k, and supervisions but target, multi-task and multi-label.
     """
-    k, p = number("k", k, 1, 100, whole=True), number("p", p, 0, 1)
-    n = number("n", n, k, whole=True)
+    k, p = number("k", k, 1, 100), number("p", p, 0, 1, whole=False)
+    n, steps = number("n", n, k), number("steps", steps, 0)
     # kinds of examples: (their share, do they carry the sum, do they carry the parity)
-    kinds = {"target": [(1, 0, 1)], "multi-task": [(p, 1, 0), (1 - p, 0, 1)], "multi-label": [(1, 1, 1)]}
-    if not isinstance(supervision, str) or supervision not in kinds:
+    kinds = {"target": [(1, 0, 1)], "multi-label": [(1, 1, 1)],
+             "multi-task": [(p, 1, 0), (1 - p, 0, 1)]}
+    if supervision not in kinds:
         raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
-    batch = math.inf if batch is None else number("batch", batch, 1, whole=True)
+    batch = math.inf if batch is None else number("batch", batch, 1)
     rate, ratio = Bilinear.rates(n, k, batch)
-    lr, v = number("lr", rate if lr is None else lr, 0, 1e38), number("v", v, -1e9, 1e9)
+    lr = number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
+    answers = np.arange(k + 1) % 2 if answers is None else answers
+    answers = checked("answers", answers, (k + 1,), 0, 2)
+
     half = np.random.default_rng(0).standard_normal((k, 128))
-    half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # now its covariance is exactly 1
+    half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # covariance exactly 1
     normal = np.hstack([half, -half])  # (k, 256), and its mean 0
     s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
-    share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are such a case
-    ones = 2 * s - k  # sum of the hidden ±1
-    answers = np.arange(k + 1) % 2 if answers is None else checked("answers", answers, (k + 1,), 0, 2)
-    target = 2 * answers[s] - 1  # as ±1
-    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.full(k, v), 0.0, np.zeros((k, k))
+    share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are this case
+    ones, target = 2 * s - k, 2 * answers[s] - 1  # sum of the hidden ±1; what f should be, as ±1
+    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.zeros(k), 0.0, np.zeros((k, k))
     curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
-    for _ in range(1 + number("steps", steps, 0, whole=True)):
+    for _ in range(steps + 1):
         # forward, as in Bilinear
         values, Q = np.linalg.eigh(M)
         root = Q * np.sqrt(np.maximum(values, 0)) @ Q.T  # root @ root = M
@@ -1298,12 +1346,12 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
         sum_error, f_error = sums - s, f - target
         dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
         for weight, has_sum, has_parity in kinds[supervision]:
-            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > KINK)  # (k, cases)
+            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > KINK)
             dP += weight * share * delta
             df += weight * share * has_parity * f_error
             noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
-        # one step of descent; a batch's mean gradient on another bit has the covariance noise / batch. What
-        # differs within the support walks too: n - k other bits and k - 1 such directions make n - 1
+        # one step of descent; a batch's mean gradient on another bit has covariance noise / batch.
+        # What differs within the support walks too: n - k other bits and k - 1 such directions
         drift = dP @ z.T  # E[δ zᵀ]
         w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
         v, c = v - ratio * lr * hinges @ df, c - ratio * lr * df.sum()
@@ -1311,83 +1359,88 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
     return {name: np.array(curve) for name, curve in curves.items()}
 
 
-def signal(problem, network, task):
-    """Return two lengths: of the exact gradient of a task's loss, over all 2ⁿ inputs, and of what it tells.
+# --------------------------------------------------------------------------------------
+# 6. Many runs, several at a time
 
-    Most of the gradient says how often each answer occurs. What it tells of the hidden bits is the rest, once
-    the gradient for labels drawn blindly, each as often as it occurs, is taken away.
-    For a ParitySum or SumFunction, its network after init in float64; n of at most some 22.
+VERSION = 4  # changes whenever results do, so that stored ones of another version are not taken
+
+
+OURS = ParitySum, Lego, Code, Network, NumpyMLP, MLP, Bilinear, Transformer, Explicit
+
+
+def plain(value):
+    """Return a number as train makes it: NumPy's as Python's, 64e3 as 64000."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def described(value):
+    """Write a value so that what is equal reads the same, and nothing else does.
+
+    An object tells its attributes, and if its class is not from this file, the class's module and a
+    digest of its source. Raises ValueError where that cannot be had.
     """
-    size, often = 2**problem.n, np.zeros(problem.classes[task])
-
-    def gradient(label):  # None: for the true ones
-        total = 0.0
-        for start in range(0, size, 4096):
-            codes = np.arange(start, min(start + 4096, size))
-            bits = codes[:, None] >> np.arange(problem.n) & 1  # (codes,) -> (codes, n)
-            labels = np.full((len(bits), len(problem.tasks)), -1)
-            labels[:, task] = problem.label(bits)[:, task] if label is None else label
-            if label is None:
-                often[:] += np.bincount(labels[:, task], minlength=len(often)) / size
-            _, gradients = network.loss_and_gradients(bits, labels)
-            total += len(bits) / size * np.hstack([array.ravel() for array in gradients.values()])
-        return total
-
-    whole = gradient(None)
-    blind = sum(share * gradient(label) for label, share in enumerate(often))
-    return np.linalg.norm(whole), np.linalg.norm(whole - blind)
-
-
-# --------------------------------------------------------------------------------------------------
-# 6. Many runs, in parallel and resumable
-
-VERSION = 3  # changes whenever results do, so that stored ones of another version are not taken for these
+    value = plain(value)
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return repr(value)
+    if kind in (list, tuple):
+        return f"({', '.join(map(described, value))})"
+    if kind is np.ndarray and value.dtype != object:
+        digest = hashlib.sha256(value.tobytes()).hexdigest()
+        return f"array({value.dtype.str}, {value.shape}, {digest})"
+    try:
+        names = value.__dataclass_fields__ if kind in OURS else vars(value)
+        source = "".join(inspect.getsource(each) for each in kind.__mro__[:-1] if each not in OURS)
+    except (AttributeError, OSError, TypeError):
+        raise ValueError(f"a store cannot tell all about a {kind.__name__}: give its class a file,"
+                         " and plain attributes") from None
+    values = [f"{name}={described(getattr(value, name))}" for name in names
+              if name not in ("params", "trained", "memory")]  # which init makes
+    text = f"{kind.__name__}({', '.join(values)})"
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return f"{kind.__module__}.{text}, source {digest}" if source else text
 
 
 def arguments_of(settings):
     """Return all arguments of train(**settings) that decide what comes of it. Raises TypeError."""
     call = inspect.signature(train).bind(**settings)
     call.apply_defaults()
-    arguments = {name: x.item() if isinstance(x, np.generic) else x for name, x in call.arguments.items()}
+    arguments = {name: plain(value) for name, value in call.arguments.items() if name != "report"}
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
-    del arguments["report"]
-    if arguments["supervision"] == "target":
-        arguments["p"] = 0.0
-    elif arguments["supervision"] != "multi-task":
+    if isinstance(arguments["network"], Explicit):
+        arguments |= {"network": arguments["network"].network, "supervision": "explicit"}
+    if arguments["supervision"] != "multi-task":
         del arguments["p"]  # is of no use
     return arguments
 
 
+def described_call(arguments):
+    """Write the complete call of train: the key of a run in a store."""
+    values = [f"{name}={described(value)}" for name, value in arguments.items()]
+    return f"train({', '.join(values)})  # version {VERSION}"
+
+
 def as_record(settings, run):
-    """Describe a run and what came of it, for a store and for --json; `budget` is train's `examples`."""
-    arguments, record = arguments_of(settings), {"event": "run"}
+    """Describe a run and what came of it, for stores and --json; `budget` is train's `examples`."""
+    arguments = arguments_of(settings)
+    record = {"event": "run", "p": 0 if arguments["supervision"] == "target" else None}
     for kind in ("problem", "network"):
         owner = arguments.pop(kind)
         record[kind] = getattr(owner, "name", type(owner).__name__)
-        for name in getattr(owner, "__dataclass_fields__", ()):  # a problem has a seed of its own
-            record[f"{kind}_{name}" if name in record | arguments else name] = getattr(owner, name)
-    record |= {"p": None} | arguments | {"budget": arguments["examples"], "solved": run.solved_at is not None}
-    record |= {"solved_at": run.solved_at, "examples": run.examples, "seconds": run.seconds}
-    return record | {"accuracy": run.history[-1]["accuracy"], "history": run.history}
-
-
-def open_store(path):
-    """Connect to a store, made if need be. Raises OSError, or ValueError if the file is something else."""
-    if not os.fspath(path):
-        raise ValueError("a store must have a name")
-    try:
-        store = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        tables = [sql for (sql,) in store.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
-        if tables and "CREATE TABLE runs (run TEXT PRIMARY KEY, record TEXT)" not in tables:
-            raise ValueError(f"{path} is not a store of iis.py; nothing was changed")
-        store.execute("CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, record TEXT)")
-        return store
-    except sqlite3.Error as error:
-        raise OSError(f"cannot use the store {path}: {error}") from None
+        for name in getattr(owner, "__dataclass_fields__", ()):
+            key = "problem_seed" if name == "seed" else name  # the run has a seed of its own
+            record[key] = plain(getattr(owner, name))
+    record |= arguments | {"budget": arguments["examples"], "examples": run.examples}
+    record |= {"solved": run.solved_at is not None, "solved_at": run.solved_at}
+    last = run.history[-1]
+    record |= {"seconds": last["seconds"], "accuracy": last["accuracy"]}
+    return record | {"history": run.history}
 
 
 def run_one(settings, stopping=None):
-    """Train what the settings describe, on a copy of the network; return the Run, or what was raised."""
+    """Train what the settings describe, on a copy of the network, unless we are `stopping`."""
+    one_blas_thread()
 
     def report(run):
         if stopping and stopping.is_set():
@@ -1395,381 +1448,423 @@ def run_one(settings, stopping=None):
         if settings.get("report"):
             settings["report"](run)
 
+    return train(**settings | {"network": copy.deepcopy(settings["network"]), "report": report})
+
+
+@contextlib.contextmanager
+def opened(path):
+    """Lend a function that asks a store, an SQLite file, made if need be.
+
+    Raises OSError if it cannot be used, and ValueError if the file is something else.
+    """
+    if not os.fspath(path):
+        raise ValueError("a store must have a name")
     try:
-        return train(**settings | {"network": copy.deepcopy(settings["network"]), "report": report})
-    except Exception as error:
-        if getattr(error, "errno", None) and not error.filename:  # of report: nobody reads what it prints
-            raise
-        return error
+        import sqlite3
+    except ImportError:
+        raise ValueError("a store needs sqlite3, which this Python was built without") from None
+    table = "runs (run TEXT PRIMARY KEY, record TEXT)"
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as file:
+            found = file.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
+            if found and (f"CREATE TABLE {table}",) not in found:
+                raise ValueError(f"{path} is not a store of iis.py; nothing was changed")
+            file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+            yield file.execute
+    except sqlite3.Error as error:
+        raise OSError(f"cannot use the store {path}: {error}") from None
 
 
 def sweep(runs, executor=None, store=None, jobs=None):
-    """Train all runs, dicts of train's arguments, several at a time; yield (settings, Run) as each ends.
+    """Train runs, dicts of train's arguments, some at a time; yield (settings, Run) as each ends.
 
-    executor  any concurrent.futures.Executor, of threads, processes or a cluster; if None, as many threads
-              as `jobs` says, one for each core if None: kernels do not hold Python's lock
-    store     path of an SQLite file with the table `runs`: the complete call of train, with the VERSION of
-              iis.py, and as_record in JSON. What it holds already is yielded first, without a network, and
-              not run again; what ends is on disk before it is yielded. Several sweeps may share one
+    executor  any concurrent.futures.Executor, of threads, processes or a cluster; if None, as many
+              threads as `jobs` says, one for each core if None: kernels do not hold Python's lock
+    store     path of an SQLite file with the table `runs`: the complete call of train, with the
+              VERSION of iis.py, and as_record in JSON. What it holds already is yielded without a
+              network and not run again; what ends is on disk before it is yielded. Several sweeps
+              may share one
 
-    Equal runs are trained once. A run that fails is yielded with its exception in place of the Run, and not
-    stored. Once the caller stops listening, runs in threads of our own end at their next evaluation.
+    The call tells the source of your own problem's and network's classes, but not that of functions
+    which they call. Where there is no source, as at a prompt, a run with a store is refused. A run
+    that fails is yielded with its exception in place of the Run, and not stored. Once the caller
+    stops listening, runs in threads of our own end at their next test.
     Raises OSError if the store cannot be written, and ValueError if it is not ours.
     """
-    jobs = os.cpu_count() if jobs is None else number("jobs", jobs, 1, 1_000, whole=True)
-    database = open_store(":memory:" if store is None else store)
-    stopping, same, futures = threading.Event(), {}, {}
-    pool, started = (executor, ()) if executor else (ThreadPoolExecutor(jobs), (stopping,))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = executor or ThreadPoolExecutor(number("jobs", cores if jobs is None else jobs, 1, 1_000))
+    stopping, futures = threading.Event(), {}
+    started = () if executor else (stopping,)
+    with contextlib.nullcontext() if store is None else opened(store) as ask:
 
-    def ask(*query):
+        def keep(future):
+            if ask and future.done() and not future.cancelled() and not future.exception():
+                settings, call = futures[future]
+                record = json.dumps(as_record(settings, future.result()), default=repr)
+                ask("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
+
         try:
-            return database.execute(*query)
-        except sqlite3.Error as error:
-            raise OSError(f"cannot use the store {store}: {error}") from None
-
-    def keep(call, run):
-        if store is not None and isinstance(run, Run):
-            record = json.dumps(as_record(same[call][0], run), default=repr)
-            ask("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
-
-    try:
-        for settings in runs:
-            try:
-                arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
-                if "..." in arguments or (store is not None and " at 0x" in arguments):
-                    raise ValueError(f"a sweep needs a repr that tells all, as dataclasses have: {arguments}")
-                same.setdefault(f"train({arguments})  # version {VERSION}", []).append(settings)
-            except Exception as error:
-                yield settings, error
-        for call, equal in same.items():
-            found = ask("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
-            if found:
-                record = json.loads(found[0])
-                run = Run(**{name: record[name] for name in ("solved_at", "examples", "seconds", "history")})
-                yield from ((settings, run) for settings in equal)
-            else:
-                futures[pool.submit(run_one, equal[0], *started)] = call
-        for future in as_completed(list(futures)):
-            call, run = futures[future], (executor and future.exception()) or future.result()
-            keep(call, run)
-            del futures[future]  # and with it the network
-            yield from ((settings, run) for settings in same[call])
-    finally:
-        stopping.set()
-        for future in futures:
-            future.cancel()
-        if not executor:
-            pool.shutdown()
-        for future, call in futures.items():  # what ended meanwhile is not lost
-            if future.done() and not future.cancelled() and not future.exception():
-                keep(call, future.result())
-        database.close()
+            for settings in runs:
+                found = None
+                try:
+                    arguments = arguments_of(settings)
+                    call = described_call(arguments) if ask else None
+                except Exception as error:
+                    yield settings, error
+                    continue
+                if ask:
+                    found = ask("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
+                if found:
+                    record = json.loads(found[0])
+                    names = "solved_at", "examples", "history"
+                    yield settings, Run(**{name: record[name] for name in names})
+                else:
+                    futures[pool.submit(run_one, settings, *started)] = settings, call
+            for future in as_completed(list(futures)):
+                keep(future)
+                settings, _ = futures.pop(future)  # and with it the network
+                yield settings, future.exception() or future.result()
+        finally:
+            stopping.set()
+            for future in futures:
+                future.cancel()
+            if not executor:
+                pool.shutdown()
+            for future in futures:  # what ended meanwhile is not lost
+                keep(future)
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # 7. The command line
 
-PROBLEMS = {problem.name: problem for problem in (ParitySum, Digits, Lego, Code)}
+PROBLEMS = {problem.name: problem for problem in (ParitySum, Lego, Code)}
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
-FAST = {"parity": ["bilinear", "mlp"], "digits": ["mlp"], "lego": ["transformer"], "code": ["transformer"]}
-SLOW = {"parity": ["numpy", "transformer"], "digits": ["numpy"], "lego": [], "code": []}
-TUNED = {"parity": {"n": 20, "layers": 2, "heads": 4}, "lego": {"layers": 4, "heads": 4},
-         "code": {"layers": 6}}
-WHY = """Why: each hidden bit moves the sum, and by itself tells nothing of the parity. So the sum finds the
-hidden bits, and that was the hard part: python plots.py why"""
+USUAL = {  # for each problem: its networks, its supervision, and what a transformer needs
+    "parity": (["bilinear", "mlp"], "multi-task", {"n": 20, "layers": 2, "heads": 4}),
+    "lego": (["transformer"], "multi-label", {"layers": 4, "heads": 4}),
+    "code": (["transformer"], "multi-label", {"layers": 6}),
+}
+OPTIONS = """
+experiment:
+problem      NAME    parity, lego (chains of reasoning) or code (programs) (parity)
+network      NAME    numpy, bilinear, mlp or transformer (parity: bilinear and mlp)
+supervision  NAME    which answers the data tell, see below (multi-task; lego, code: multi-label)
+p            SHARE   multi-task: share of the examples that ask a helper question (0.2)
+examples     COUNT   give up after so many (1000000); the control sees as many as its run did
+seed         SEED    decides the hidden bits, the starting weights and the examples (0)
+seeds        COUNT   repeat with so many seeds, counted up from --seed (1)
+problem:
+n            BITS    bits of an example (50, with a transformer 20)
+k            COUNT   hidden bits (5), variables of lego's chain (5), lines of code (4)
+others       COUNT   lego: so many variables beside the chain (3)
+modulus      NUMBER  code: what it computes modulo (5)
+network:
+width        UNITS   hidden units of an mlp (128), width of the transformer (32)
+layers       COUNT   layers of the transformer (parity 2, lego 4, code 6)
+heads        COUNT   attention heads of each layer (4, code 2)
+causal       -       transformer: no looking ahead
+batch        SIZE    examples per training step (64)
+lr           RATE    learning rate (0.002; bilinear 0.02, less for long inputs)
+running:
+jobs         COUNT   so many runs at a time (one for each core)
+store        FILE    keep finished runs there; do those missing
+show         COUNT   print so many examples and what was answered (0)
+json         -       print JSON objects only, one a line
+"""
 
 
 def numeric(text):
     """Read a number; whether it is in range, the problem, the network or train will say."""
-    return int(text) if text.lstrip("-").isdecimal() else float(text)
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def parse(argv):
-    """Return {option: value or None}. What is wrong with the command line is said in one line, exit 2."""
+    """Return {option: value} of those given. What is wrong is said in one line, with status 2."""
+    supervisions = supervise.__doc__.split("\n\n")[1].rstrip()
     parser = argparse.ArgumentParser(
         "iis.py", usage="python iis.py [options]", allow_abbrev=False,
-        description="Train networks on a hard question, with and without an easier one in the data.",
-        epilog="examples:\n  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2",
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100))
+        argument_default=argparse.SUPPRESS,  # what is not given is not there
+        description="Train networks on a hard question, with and without easier ones in the data.",
+        epilog="supervision: which answers to its questions an example tells. The hard question\n"
+               f"is the target, the easier ones are helpers.\n{supervisions}\n\nexamples:\n"
+               "  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2\n"
+               "  python plots.py explore            (play with it)",
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80))
     parser.error = lambda message: parser.exit(2, f"iis.py: {message}\n")
-
-    def option(name, value, text, **settings):
-        group.add_argument(f"--{name}", metavar=value, help=text, **({"type": numeric} | settings))
-
-    group = parser.add_argument_group("experiment")
-    option("problem", "NAME", "parity, digits, lego or code (parity)", type=str, choices=PROBLEMS)
-    networks = "numpy, bilinear, mlp, transformer or all (parity: bilinear and mlp; digits: mlp)"
-    option("network", "NAME", networks, type=str, choices=[*NETWORKS, "all"])
-    labels = f"what the data asks: {', '.join(SUPERVISIONS)} (multi-task; lego and code: multi-label)"
-    option("supervision", "NAME", labels, type=str, choices=SUPERVISIONS)
-    option("p", "SHARE", "multi-task: share of the examples that ask a helper question (0.2)")
-    option("examples", "COUNT", "give up after so many (1000000); the control sees as many as its run did")
-    option("seed", "SEED", "decides the hidden bits, the starting weights and the examples (0)")
-    option("seeds", "COUNT", "repeat with so many seeds, counted up from --seed (1)")
-    group = parser.add_argument_group("problem")
-    option("n", "BITS", "bits of an example (50, with a transformer 20), or pictures of digits (16)")
-    option("k", "COUNT", "hidden bits (5), variables of lego's chain (5), lines of code (4)")
-    option("distractors", "COUNT", "parity, not bilinear: so many more helpers, sums of other bits (0)")
-    option("others", "COUNT", "lego: so many variables beside the chain (3)")
-    option("modulus", "NUMBER", "code: what it computes modulo (5)")
-    group = parser.add_argument_group("network")
-    option("width", "UNITS", "hidden units of an mlp (128), width of the transformer (32)")
-    option("layers", "COUNT", "layers of the transformer (parity 2, lego 4, code 6)")
-    option("heads", "COUNT", "attention heads of each layer (4, code 2)")
-    group.add_argument("--causal", action="store_true", default=None, help="transformer: no looking ahead")
-    option("batch", "SIZE", "examples per training step (64)")
-    option("lr", "RATE", "learning rate (0.002; bilinear 0.02, less for long inputs)")
-    group = parser.add_argument_group("running")
-    option("jobs", "COUNT", "so many runs at a time (one for each core)")
-    option("store", "FILE", "keep finished runs there; do those missing", type=str)
-    group = group.add_mutually_exclusive_group()
-    option("show", "COUNT", "print so many examples and what was answered (0)")
-    group.add_argument("--json", action="store_true", help="print JSON objects only, one a line")
+    parser._negative_number_matcher = re.compile("-[0-9.in]")  # so are -1e-3 and -inf
+    choices = {"problem": PROBLEMS, "network": NETWORKS, "supervision": SUPERVISIONS}
+    for line in OPTIONS.strip().splitlines():
+        if line.endswith(":"):
+            group = parser.add_argument_group(line[:-1])
+            continue
+        name, value, text = line.split(maxsplit=2)
+        if value == "-":
+            group.add_argument(f"--{name}", action="store_true", help=text)
+        else:
+            group.add_argument(f"--{name}", metavar=value, help=text, choices=choices.get(name),
+                               type=str if value in ("NAME", "FILE") else numeric)
     return vars(parser.parse_args(argv))
 
 
-def planned(options):
-    """Return the runs that the options ask for. Raises ValueError for an option that is of no use there."""
-    given = {name: value for name, value in options.items() if value is not None}
-    kind = given.get("problem", "parity")
-    usual = "multi-task" if kind in ("parity", "digits") else "multi-label"
-    supervision, names = given.get("supervision", usual), [given.get("network", "fast")]
-    if names[0] in ("fast", "all"):
-        names = FAST[kind] + SLOW[kind] * (names[0] == "all")
-        if "distractors" in given:
-            names = [name for name in names if name != "bilinear"]
-    for name in ("n", "k", "distractors", "others", "modulus"):
-        if name in given and not hasattr(PROBLEMS[kind], name):
-            raise ValueError(f"--{name} is of no use for problem {kind}")
-    for name in ("width", "layers", "heads", "causal"):
-        if name in given and not any(hasattr(NETWORKS[network], name) for network in names):
-            raise ValueError(f"--{name} is of no use for network {' or '.join(names)}")
-    if "p" in given and supervision != "multi-task":
-        raise ValueError(f"--p is of no use with supervision {supervision}")
-    number("examples", given.get("examples", 1), 1, whole=True)  # before anything is printed
-    number("jobs", given.get("jobs", 1), 1, 1_000, whole=True)
-    if "transformer" in names:
-        given = TUNED.get(kind, {}) | given  # where it learns, if nothing else is said
+def pick(user, given):
+    """Return those of the given options that are arguments of `user`."""
+    arguments = inspect.signature(user).parameters
+    return {name: value for name, value in given.items() if name in arguments}
 
-    def chosen(*names):
-        return {name: given[name] for name in names if name in given}
 
-    runs, first = [], number("seed", given.get("seed", 0), 0, whole=True)
-    for seed in range(first, first + number("seeds", given.get("seeds", 1), 1, 100_000, whole=True)):
+def planned(given):
+    """Return train's arguments for all runs asked for. ValueError for an option of no use."""
+    problem = PROBLEMS[given.get("problem", "parity")]
+    names, supervision, tuned = USUAL[problem.name]
+    names = [given.get("network")] if "network" in given else names
+    networks = [NETWORKS[name] for name in names]
+    supervision = given.get("supervision", supervision)
+    useful = {"seeds", "json"} if "json" in given else {"seeds", "show"}
+    for user in (problem, *networks, train, sweep):
+        useful |= pick(user, given).keys()
+    if supervision != "multi-task":
+        useful.discard("p")
+    for name in given.keys() - useful:
+        also = ", --json" if "json" in given else ""
+        raise ValueError(f"--{name} is of no use with problem {problem.name}, network "
+                         f"{' or '.join(names)}, supervision {supervision}{also}")
+    given = {"seed": 0, "seeds": 1} | given | {"supervision": supervision}
+    if Transformer in networks:
+        given = tuned | given
+    runs, first = [], number("seed", given["seed"], 0, np.inf)
+    for seed in range(first, first + number("seeds", given["seeds"], 1, 100_000)):
         given["seed"] = seed
-        problem = PROBLEMS[kind](**chosen(*PROBLEMS[kind].__dataclass_fields__))
-        for name in names:
-            network = NETWORKS[name](**chosen(*NETWORKS[name].__dataclass_fields__))
-            settings = {"problem": problem, "network": network, "supervision": supervision}
-            runs.append(settings | chosen("seed", "p", "examples", "batch", "lr"))
+        for network in networks:
+            settings = pick(train, given) | {"problem": problem(**pick(problem, given))}
+            runs.append(settings | {"network": network(**pick(network, given))})
     return runs
 
 
-def asked(settings, run):
-    """Return the tasks that a run was trained on. The others have no accuracy worth telling."""
-    *helpers, target = run.history[-1]["accuracy"]
-    supervision, p = settings["supervision"], settings.get("p", 0.2)
-    if not helpers or supervision == "target" or (supervision == "multi-task" and p == 0):
-        return [target]
-    helped = [all(record["accuracy"][task] >= 0.99 for task in helpers) for record in run.history[:-1]]
-    if (supervision == "curriculum" and not any(helped)) or (supervision == "multi-task" and p == 1):
-        return helpers
-    return [*helpers, target]
-
-
-def row(group):
-    """Write what came of runs, (settings, Run), that differ in the seed alone: the cells of a table's row."""
-    settings, tasks = group[0][0], [*group[0][1].history[-1]["accuracy"]]
-    target, helper = tasks[-1], tasks[0] if len(tasks) == 2 else "helpers"
-    share = 100 * settings.get("p", 0.2)
-    asks = {
-        "target": f"{target} only: control",
-        "multi-task": f"{100 - share:.4g} % {target}, {share:.4g} % {helper}",
-        "multi-label": "all of them", "explicit": "all of them, in turn",
-        "curriculum": f"{helper}, then {target}",
-    }
-    few, right = len(tasks) < 3, []
-    for task in tasks:
-        shares = [run.history[-1]["accuracy"][task] for each, run in group if task in asked(each, run)]
-        form, none = ("{:.1f} %", "not asked") if few else ("{:3.0f}", "  -")
-        right.append(form.format(100 * np.median(shares)) if shares else none)
-    if not few:  # all in one cell
-        right = [" ".join(right if len(right) < 7 else [*right[:4], "...", right[-1]])]
-    seen, solved = [run.solved_at or run.examples for _, run in group], [run.solved_at for _, run in group]
-    examples, learned = f"{np.median(seen):,.0f}", "yes" if any(solved) else "no"
-    if len(group) > 1:
-        low, high = np.quantile(seen, (0.25, 0.75)) / 1000
-        examples += f" ({low:,.0f}k-{high:,.0f}k)" if low < high else ""
-        learned = f"{len(group) - solved.count(None)} of {len(group)}"
-    if any(not run.solved_at and run.examples < each.get("examples", 1_000_000) for each, run in group):
-        learned += ", cut off"
-    seconds = f"{np.median([run.seconds for _, run in group]):.2f} s"
-    return settings["network"].name, asks[settings["supervision"]], *right, learned, examples, seconds
+def asked(settings):
+    """Return the tasks that training asks about. The others have no accuracy worth telling."""
+    tasks = settings["problem"].tasks
+    return tasks[-1:] if settings["supervision"] == "target" else tasks
 
 
 def table(found):
-    """Write who learned what, of (settings, Run) pairs: a line of at most 100 letters for each kind."""
-    groups = {}
+    """Write who learned what, of (settings, Run) pairs: a line of 80 letters for each kind."""
+    groups, line = {}, "{:11} {:18} {:>9} {:>9} {:>11} {:>17}"
     for settings, run in found:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))
-        tasks = [*run.history[-1]["accuracy"]]
-    right = tasks if len(tasks) < 3 else [f"%, {tasks[0]} to {tasks[-1]}"]
-    heads = ("network", "what the data asks", *right, "learned", "examples", "time")
-    columns = [*zip(heads, *[row(group) for _, group in sorted(groups.items())])]
-    widths = [len(max(column, key=len)) for column in columns]
-    if sum(widths) + 2 * (len(widths) - 1) > 100:
-        del columns[-1]  # the time
-    for i, (column, width) in enumerate(zip(columns, widths)):
-        columns[i] = [cell.ljust(width) if i < 2 else cell.rjust(width) for cell in column]
-    return "\n".join([*map("  ".join, zip(*columns)), "",
-                      f"Learned: the target, {tasks[-1]}, is right on 99 % or more of 10,000 fresh examples.",
-                      "Examples: seen until then, else in all. Of several seeds, medians (and quartiles)."])
+    *helpers, target = settings["problem"].tasks
+    helper = helpers[0] if len(helpers) == 1 else "helpers"
+    lines = [line.format("network", "the data asks", helper, target, "learned", "examples")]
+    for (control, network, supervision), group in sorted(groups.items()):
+        data = {"target": f"{target} alone", "multi-label": "all", "explicit": "all, in turn",
+                "multi-task": f"{100 * group[0][0].get('p', 0.2):.4g} % {helper}"}
+        right = {task: np.median([run.history[-1]["accuracy"][task] for _, run in group])
+                 for task in (*helpers, target)}
+        worst = min([right[task] for task in helpers], default=0)
+        lines.append(line.format(
+            network, data.get(supervision, f"{helper}, {target}"),
+            "not asked" if control or not helpers else f"{100 * worst:.1f} %",
+            f"{100 * right[target]:.1f} %", *outcome(group)))
+    lines += ["", f"Learned: {target} is right on 99 % of 10,000 other examples. The control,",
+              f"{target} alone, saw as many. Of several seeds: the median (least-most)."]
+    return "\n".join(lines)
 
 
-class Compiling(numba.core.event.Listener):
-    """Says that Numba compiles; what it finds compiled on disk does not count."""
+def outcome(group):
+    """Write whether runs that differ in the seed alone learned, and after how many examples."""
+    solved = [run.solved_at for _, run in group if run.solved_at]
+    seen = [run.solved_at or run.examples for _, run in group]
+    if len(group) > 1:
+        low, middle, high = map(rounded, (min(seen), np.median(seen), max(seen)))
+        return f"{len(solved)} of {len(group)}", f"{middle} ({low}-{high})"
+    settings, run = group[0]
+    short = not solved and run.examples < settings.get("examples", 1_000_000)
+    return ("yes" if solved else "no, cut off" if short else "no"), f"{seen[0]:,}"
 
-    def on_start(self, event):
-        say("Preparing: the first time this compiles for some seconds ...")
 
-    def on_end(self, event):
-        pass
+def rounded(count):
+    """Write 139k for 138,752, and 2.3M for 2,346,000."""
+    return f"{count / 1e3:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
 
 
-def progress(text):
+def progress(text=""):
     """Show a line in place of the one before, on standard error if that is a terminal."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
+        text = text[: shutil.get_terminal_size().columns - 1]
         print(end=f"\r\033[K{text}", file=sys.stderr, flush=True)
 
 
-def show(problem, inputs, said):
-    """Print examples, and who says what of them: {who: (tasks, answers to all inputs)}."""
-    words = ("-1", "+1") if isinstance(problem, Lego) else range(max(problem.classes))
+def show(problem, inputs, labels, answers):
+    """Print examples, hidden bits marked, their labels, and {who: (tasks asked, answers)}."""
+    values = ("-1", "+1") if isinstance(problem, Lego) else range(max(problem.classes))
     for i, example in enumerate(inputs):
-        lines = problem.show(example).split("\n")
-        if isinstance(problem, ParitySum) and problem.n <= 75:
-            lines.append("".join("^" if j in problem.support else " " for j in range(problem.n)).rstrip())
-        for who, (tasks, labels) in said.items():
-            pairs = [(task, words[label]) for task, label in zip(problem.tasks, labels[i]) if task in tasks]
-            lines.append(who + ", ".join(f"{task} = {word}" for task, word in pairs))
-        print("\n    " + "\n    ".join(lines))
+        names = list(problem.tasks)
+        if isinstance(problem, Lego):  # the variable that each hop asks for
+            for task, place in enumerate(problem.places(inputs[[i]])[0]):
+                names[task] += " " + "abcdefghijklmnopqrstuvwxyz"[example[place, 0]]
+        print()
+        for line in problem.show(example).splitlines():
+            marks = ["^" if j in getattr(problem, "support", ()) else " " for j in range(len(line))]
+            for start in range(0, len(line), 72):
+                print("    " + line[start : start + 72].rstrip())
+                if "^" in marks[start : start + 72]:
+                    print("    " + "".join(marks[start : start + 72]).rstrip())
+        for who, (tasks, said) in {"": (problem.tasks, labels), **answers}.items():
+            words = []
+            for task, name, answer, label in zip(problem.tasks, names, said[i], labels[i]):
+                if task in tasks:
+                    wrong = " (wrong)" if answer != label else ""
+                    words.append(f"{name} = {values[answer]}{wrong}")
+            print(textwrap.indent(textwrap.fill(who + ", ".join(words), 76), "    "))
+    for who, (_, said) in answers.items():
+        right = np.count_nonzero(said[:, -1] == labels[:, -1])
+        print(f"\n    {who}{problem.tasks[-1]} right {right} times of {len(labels)}", end="")
     print(flush=True)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of answers with weights as good as diverged
-def command(options, found, interrupt):
-    """Train with the chosen supervision, then the control on as many examples; note what comes in found.
+def picture(problem, looks):
+    """Print how strongly an mlp reads each bit as it learns, a line whenever examples have doubled.
 
-    Returns what went wrong, a line for each run that failed.
+    looks {"": [(examples seen, accuracies, W) after each test], "control": the same}.
     """
-    runs, count = planned(options), number("show", options["show"] or 0, 0, 10_000, whole=True)
-    problem, seed = runs[0]["problem"], runs[0]["seed"]
-    failures, lock = [], threading.Lock()
-    with numba.core.event.install_listener("numba:compile", Compiling()):
-        for settings in [settings for settings in runs if settings["seed"] == seed]:
-            failed = run_one(settings | {"examples": 1})  # compiles, and finds what is out of range
-            if isinstance(failed, Exception) and not isinstance(failed, Diverged):
-                raise failed
-    signals.signal(signals.SIGINT, interrupt)  # not before: in Numba's callbacks an exception is lost
-    held_out = getattr(problem, "sample_held_out", problem.sample)
-    inputs, labels = held_out(np.random.default_rng(seed), max(1, count))
-    if not options["json"]:
-        hidden = ", ".join(map(str, getattr(problem, "support", ())))
-        hidden = f"Hidden, with seed {seed}: {hidden}. " if hidden else ""
-        print(f"{problem}:\n{problem.__doc__.splitlines()[0]}\n{hidden}For example:")
-        show(problem, inputs, {"": (problem.tasks, labels)})
+    print("\nHow strongly the mlp reads each bit, from . to @:\n\n examples   sum  parity")
+    for name, tests in looks.items():
+        seen = tests[-1][0] if name else 0  # of the control the last line alone
+        for examples, right, W in tests:
+            if examples >= 2 * seen or examples == tests[-1][0]:
+                seen = examples
+                lengths = np.linalg.norm(W[: problem.n], axis=1)  # of each bit's weights: (n,)
+                shades = "".join(" .:-=+*#%@"[int(9.99 * x)] for x in lengths / lengths.max())
+                shares = f"{int(100 * right['sum']):3} %   {int(100 * right['parity']):3} %"
+                print(f"{name or format(examples, ','):>9} {shares}  {shades}")
+    marks = "".join("^" if j in problem.support else " " for j in range(problem.n))
+    print(f"   hidden{' ' * 16}{marks.rstrip()}", flush=True)
 
-    def note(settings, run, ended=False):  # after each evaluation, called by the threads that train
-        name, supervision, seed = settings["network"].name, settings["supervision"], settings["seed"]
-        right = run.history[-1]["accuracy"]
+
+def command(given, found):
+    """Train with the chosen supervision, then the control on as many examples; fill found.
+
+    found {(network, supervision, seed): (settings, Run)}. Returns the status, 1 if a run diverged.
+    """
+    runs, controls, done, lock = planned(given), [], set(), threading.Lock()
+    diverged, looks = {}, {}
+    problem, seed, total = runs[0]["problem"], runs[0]["seed"], len(runs)
+    if runs[0]["supervision"] != "target":
+        total *= 2  # each has its control
+    count = number("show", given.get("show", 0), 0, 10_000)
+    inputs, labels = problem.sample(np.random.default_rng(seed), max(1, count))
+    if "json" not in given:
+        print(problem.__doc__.splitlines()[0])
+        fields = [f"{name} = {getattr(problem, name)}" for name in problem.__dataclass_fields__]
+        print(f"Here {', '.join(fields)}. For example:")
+        show(problem, inputs, labels, {})
+
+    def note(key, settings, run, ended=False):  # called after each test by the threads that train
+        network, supervision, drawn = key
         with lock:
-            found[name, supervision, seed] = settings, run
-            if options["json"]:
+            found[key] = settings, run
+            if ended:
+                done.add(key)
+            if "json" in given:
                 record = as_record(settings, run)
                 if not ended:
                     record |= {"event": "eval"} | record.pop("history")[-1]
                 print(json.dumps(record), flush=True)
             elif not ended:
-                right = ", ".join(f"{task} {100 * right[task]:.1f} %" for task in asked(settings, run))
-                progress(f"{name}, {supervision}, seed {seed}: {right} right after {run.examples:,} examples")
+                right = run.history[-1]["accuracy"]
+                if network == "mlp" and drawn == seed:
+                    look = run.examples, right, run.network.params["W"].copy()
+                    looks.setdefault("control" if supervision == "target" else "", []).append(look)
+                shares = ", ".join(f"{task} {100 * right[task]:.1f} %" for task in asked(settings))
+                progress(f"{len(done)} of {total} runs; {network}, {supervision}, seed {drawn}: "
+                         f"{shares} right after {run.examples:,} examples")
 
-    def train_all(runs):
-        reporting = [settings | {"report": functools.partial(note, settings)} for settings in runs]
-        with contextlib.closing(sweep(reporting, store=options["store"], jobs=options["jobs"])) as ended:
-            for settings, run in ended:
-                if isinstance(run, Exception):
-                    name, failed = settings["network"].name, settings["seed"]
-                    failures.append(f"{name}, seed {failed}: {run}")
-                    found.pop((name, settings["supervision"], failed), None)
+    for stage in (runs, controls):
+        for settings in stage:
+            key = settings["network"].name, settings["supervision"], settings["seed"]
+            settings["report"] = functools.partial(note, key, settings)
+        with contextlib.closing(sweep(stage, **pick(sweep, given))) as results:
+            for settings, run in results:
+                if isinstance(run, Diverged):
+                    found.pop(settings["report"].args[0], None)
+                    diverged.setdefault(str(run), settings)
+                elif isinstance(run, Exception):
+                    raise run
                 else:
-                    note(settings, run, ended=True)
-
-    train_all(runs)
-    if runs[0]["supervision"] != "target":
-        control = {"supervision": "target"}
-        train_all([settings | control | {"examples": run.examples} for settings, run in found.values()])
-    progress("")
-    if count and not options["json"]:
-        said = {"truth: ": (problem.tasks, labels)}
-        for (name, supervision, drawn), (settings, run) in sorted(found.items()):
+                    settings["report"](run, ended=True)
+                    if settings["supervision"] != "target":
+                        alone = {"supervision": "target", "examples": run.examples}
+                        controls.append(settings | alone)
+    progress()
+    for words, settings in diverged.items():
+        say(f"{settings['network'].name}, seed {settings['seed']}: {words}")
+    if count:
+        answers = {}
+        for (network, supervision, drawn), (settings, run) in sorted(found.items()):
             if drawn == seed and run.network:  # a run from the store has none
-                asks = Explicit(problem) if supervision == "explicit" else problem
-                said[f"{name} {supervision}: "] = asked(settings, run), answers(asks, run.network, inputs)
-        print("What was answered:" if len(said) > 1 else "What was answered, the store does not know.")
-        show(problem, inputs, said)
-    return failures
+                answers[f"{network} {supervision}: "] = asked(settings), run.network.predict(inputs)
+        print("What was answered:")
+        show(problem, inputs, labels, answers)
+    if found and "json" not in given:
+        print(table(found.values()), flush=True)
+        conclude(problem, found, looks)
+    return 1 if diverged else 0
+
+
+def conclude(problem, found, looks):
+    """Print what the mlp learned to read, and why the sum helped those that failed without it."""
+    if looks and problem.n <= 54:
+        picture(problem, looks)
+    learned = {key for key, (_, run) in found.items() if run.solved_at}
+    failed = found.keys() - learned
+    helped = {network for network, _, seed in learned if (network, "target", seed) in failed}
+    if helped and problem.name == "parity" and problem.k > 1:
+        print(f"\nWhy {' and '.join(sorted(helped))} learned: each hidden bit moves the sum, and by"
+              " itself\ntells nothing of the parity. So the sum finds the hidden bits, and that was"
+              "\nthe hard part: python plots.py why", flush=True)
 
 
 def main(argv=None):
     """Run the command line; return the exit status."""
-    options, found, complaints, leave = parse(argv), {}, [], signals.getsignal(signals.SIGINT)
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # it may be closed
-
-    def interrupt(*_):  # the first time; the second time leave at once
-        signals.signal(signals.SIGINT, leave)
-        raise KeyboardInterrupt
-
+    given, found = parse(argv), {}
     try:
         try:
-            complaints = command(options, found, interrupt if callable(leave) else leave)
-            status = 1 if complaints else 0
+            return command(given, found)
         except KeyboardInterrupt:
-            status, complaints = 130, ["interrupted: runs under way count as they stood"]
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError: no more threads
-            if getattr(error, "errno", None) and not error.filename:
-                raise  # of print
-            status, complaints = 2, [str(error) or "not enough memory"]
-        signals.signal(signals.SIGINT, leave)
-        progress("")
-        if found and (status == 130 or not options["json"]):
-            print(table(found.values()), file=sys.stderr if options["json"] else sys.stdout, flush=True)
-            learned = [key for key, (_, run) in found.items() if run.solved_at]
-            controls = [(name, "target", seed) for name, _, seed in learned]  # of those who learned
-            helped = any(control in found and control not in learned for control in controls)
-            helped = helped and options["problem"] in (None, "parity") and options["k"] != 1
-            if helped and not options["json"]:
-                print(f"\n{WHY}", flush=True)
+            progress()
+            say("interrupted: runs under way count as they stood")
+            if found:
+                output = sys.stderr if "json" in given else sys.stdout
+                print(table(found.values()), file=output, flush=True)
+            return 130
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        broken = isinstance(error, BrokenPipeError)  # whoever reads the output has seen enough
-        status, complaints = (0, []) if broken else (2, [f"standard output: {error.strerror}"])
-    for complaint in complaints:
-        print(f"iis.py: {complaint}", file=sys.stderr)
-    return status
+        if error.errno is None:  # of a store, which says it in words
+            say(error)
+            return 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the exit prints nothing
+        if isinstance(error, BrokenPipeError):  # whoever reads the output has seen enough
+            return 0
+        say(f"standard output: {error.strerror}")
+    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no more threads
+        say(str(error) or "not enough memory")
+    return 2
 
 
 if __name__ == "__main__":
     sys.exit(main())
 
-# Licence: 0BSD. Permission to use, copy, modify, and/or distribute this software for any purpose with or
-# without fee is hereby granted. THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
-# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT
-# SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
-# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION OF CONTRACT, NEGLIGENCE OR
-# OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+# Licence: 0BSD. Permission to use, copy, modify, and/or distribute this software for any purpose
+# with or without fee is hereby granted. THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS
+# ALL WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY
+# AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR
+# CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS,
+# WHETHER IN AN ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN
+# CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 #
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["numpy>=2", "numba>=0.61"]
+# dependencies = ["numpy>=2", "numba>=0.68"]
 # ///

@@ -12,7 +12,6 @@ import importlib
 import itertools
 import os
 import platform
-import signal
 import socket
 import sys
 import threading
@@ -21,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-if __name__ == "__main__":  # runs will be parallel; products of matrices need not be so too
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if __name__ == "__main__" and os.environ.get("MPLBACKEND", "").startswith("module:"):
+    del os.environ["MPLBACKEND"]  # a notebook's, whose module another Python may not have
+import matplotlib.backends
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
@@ -31,9 +31,9 @@ from matplotlib.widgets import RadioButtons, Slider
 
 import iis
 
-STYLE = {"figure.constrained_layout.use": True, "figure.dpi": 110, "figure.titlesize": 11, "font.size": 9,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.grid": True,
-         "grid.alpha": 0.25, "legend.fontsize": 8}
+STYLE = {"text.usetex": False, "figure.constrained_layout.use": True, "figure.dpi": 110,
+         "figure.titlesize": 11, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+         "axes.titlesize": 10, "axes.grid": True, "grid.alpha": 0.25, "legend.fontsize": 8}
 SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
 RIGHT = "held-out examples right (%)"
 LEARNED = "examples until parity is 99 % right"
@@ -41,12 +41,13 @@ LONG = dict(examples=800_000, every=3200)  # how sequence problems are trained, 
 LEGO = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, **LONG)
 CODE = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, **LONG)
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # What figures share
 
 
-def run_all(cases, seeds, note=None, **usual):
-    """Train what the cases say, with so many seeds: {key: [Run per seed]}. Prints what came of each.
+def run_all(cases, seeds, note=None, tell=True, **usual):
+    """Train what the cases say, with so many seeds: {key: [Run per seed]}. Prints what came of each, unless
+    told not to.
 
     A case has those of iis.train's arguments that are not the usual ones: parity, an mlp, and what is given.
     run.asked says which tasks were. note(problem, run) is called at each evaluation, and what it returns is
@@ -66,11 +67,11 @@ def run_all(cases, seeds, note=None, **usual):
     for count, (settings, run) in enumerate(iis.sweep(runs, **how), 1):
         if isinstance(run, Exception):
             raise run
-        run.asked = iis.asked(settings, run)
+        run.asked = iis.asked(settings)
         found[key_of[id(settings)]][settings["seed"]] = run
         if sys.stderr.isatty():
             print(end=f"\r\033[K{count} of {len(runs)} runs\r", file=sys.stderr, flush=True)
-    for key, seen in solved(found).items():
+    for key, seen in solved(found).items() if tell else ():
         name = (key if isinstance(key, str) else " ".join(map(str, key))).strip().replace("\n", " ")
         right = np.median([100 * list(run.history[-1]["accuracy"].values())[-1] for run in found[key]])
         low, middle, high = map(said, (min(seen), np.median(seen), max(seen)))
@@ -92,13 +93,12 @@ def at_best_rate(cases, speeds, seeds, **usual):
                      key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum())) for key in cases}
 
 
-def odd_by_sum(problem, network, explicit=False):
+def odd_by_sum(problem, network):
     """How many of a hundred examples are called odd, for each sum of the hidden bits, however rare."""
     sums, rng = np.repeat(np.arange(problem.k + 1), 100), np.random.default_rng(0)
     bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
     bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
-    answers = iis.answers(iis.Explicit(problem) if explicit else problem, network, bits)
-    return answers[:, 1].reshape(-1, 100).sum(axis=1)
+    return network.predict(bits)[:, 1].reshape(-1, 100).sum(axis=1)
 
 
 def said(examples):
@@ -177,7 +177,7 @@ def titled(figure, point, details):
     return figure
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # The finding
 
 
@@ -359,6 +359,25 @@ def curriculum(seeds=10):
                   f"k hidden bits out of 50. A dot, or a line, for each of {seeds} seeds, bars at medians")
 
 
+@dataclass
+class Distracted(iis.ParitySum):
+    """ParitySum with more helpers, each the sum of k other bits, which help with nothing."""
+
+    distractors: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        count = 1 + iis.number("distractors", self.distractors, 0, self.n // self.k - 1)
+        shuffled = np.random.default_rng(self.seed).permutation(self.n)[: count * self.k]
+        self.groups = shuffled.reshape(count, self.k)  # the first are the hidden bits
+        self.tasks = ("sum", *[f"other sum {i}" for i in range(1, count)], "parity")
+        self.classes = (self.k + 1,) * count + (2,)
+
+    def label(self, bits):
+        sums = [bits[:, group].sum(axis=1, dtype=np.int64) for group in self.groups]
+        return np.stack([*sums, sums[0] % 2], axis=1)
+
+
 def interference(seeds=10):
     """Do helpers that help with nothing do harm? Sums of other bits beside the right one."""
     counts, widths, budget, speeds = (0, 1, 4, 8), (8, 32, 128), 1_000_000, (0.002, 0.004, 0.008, 0.016)
@@ -367,7 +386,7 @@ def interference(seeds=10):
              "all labels": ("multi-label", lambda count: 0)}
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True)
     for axis, (words, (kind, share)) in zip(axes, kinds.items()):
-        cases = {(f"width {width}", count): dict(problem=iis.ParitySum(distractors=count), p=share(count),
+        cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count), p=share(count),
                                                  network=iis.MLP(width))
                  for width in widths for count in counts}
         print(f"{words}; width, useless helpers, learning rate:")
@@ -395,6 +414,33 @@ def scale(seeds=10):
                   f"A dot for each of {seeds} seeds, lines through medians")
 
 
+def signal(problem, network, task):
+    """Return two lengths: of the exact gradient of a task's loss, over all 2ⁿ inputs, and of what it tells.
+
+    Most of the gradient says how often each answer occurs. What it tells of the hidden bits is the rest, once
+    the gradient for labels drawn blindly, each as often as it occurs, is taken away.
+    For a ParitySum and its network after init in float64; n of at most some 22.
+    """
+    size, often = 2**problem.n, np.zeros(problem.classes[task])
+
+    def gradient(label):  # None: for the true ones
+        total = 0.0
+        for start in range(0, size, 4096):
+            codes = np.arange(start, min(start + 4096, size))
+            bits = codes[:, None] >> np.arange(problem.n) & 1  # (codes,) -> (codes, n)
+            labels = np.full((len(bits), len(problem.tasks)), -1)
+            labels[:, task] = problem.label(bits)[:, task] if label is None else label
+            if label is None:
+                often[:] += np.bincount(labels[:, task], minlength=len(often)) / size
+            _, gradients = network.loss_and_gradients(bits, labels)
+            total += len(bits) / size * np.hstack([array.ravel() for array in gradients.values()])
+        return total
+
+    whole = gradient(None)
+    blind = sum(share * gradient(label) for label, share in enumerate(often))
+    return np.linalg.norm(whole), np.linalg.norm(whole - blind)
+
+
 def hardness(seeds=5):
     """Parity alone is hard for any network and start: what the gradient says at first, and growth in n."""
     ks, n = range(1, 9), 16
@@ -404,7 +450,7 @@ def hardness(seeds=5):
         problem, network, rng = iis.ParitySum(n, k, seed), iis.MLP(), np.random.default_rng(seed)
         network.init(problem, rng, np.float64)
         network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, odd k would tell nothing
-        return [iis.signal(problem, network, task)[1] for task in (1, 0)]
+        return [signal(problem, network, task)[1] for task in (1, 0)]
 
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
         lengths = np.array(list(pool.map(telling, itertools.product(ks, range(seeds)))))
@@ -437,66 +483,21 @@ def hardness(seeds=5):
                   f"mlp of width 128. A dot for each of {seeds} seeds, lines through medians")
 
 
-def hints(seeds=10):
-    """How much does a chain of thought in a few of the examples bring, at equal labels?"""
-    shares, budget = (0, 0.01, 0.03, 0.1, 0.3, 1), 150_000
-
-    def at_once(problem, run):  # is parity right in one pass, with nothing to read?
-        inputs, labels = problem.sample_held_out(np.random.default_rng(0), 2_000)
-        answers = run.network.predict(problem.write(inputs, np.full(labels.shape, -1)))
-        return (answers == labels)[:, -1].mean()
-
-    runs = run_all({f"{100 * share:g} %": {"problem": iis.Explicit(iis.ParitySum(), share)}
-                    for share in shares}, seeds, at_once, every=1280, examples=budget, stop_when_solved=False)
-    groups = {}
-    for tick, seen in solved(runs).items():
-        groups["answered at once, with nothing to read", tick] = [
-            min((record["examples"] for record in run.history if record["note"] >= 0.99), default=np.inf)
-            for run in runs[tick]]
-        groups["answered in turn, reading the sum it wrote", tick] = seen
-    figure, axis = plt.subplots(figsize=(7.5, 4.4))
-    dots(axis, groups, budget)
-    axis.set(xlabel="examples that give the sum to read before they ask the parity", ylabel=LEARNED)
-    axis.legend(loc="lower left")
-    return titled(figure, "A chain of thought in a tenth of the examples is nearly as good as in all of them",
-                  "5 hidden bits out of 50, mlp; each example asks both questions, in two passes.\n"
-                  f"A dot for each of {seeds} seeds, lines through medians")
-
-
 @dataclass
-class Growing(iis.Lego):
-    """Lego whose training examples ask for the first `reach` hops only; chain raises it while training."""
+class SumFunction(iis.ParitySum):
+    """ParitySum with another target than parity: any function of the sum, its answers for 0 ... k."""
 
-    one_label: bool = False  # of those hops, drawn evenly
-    reach = 1
+    answers: tuple = (0, 0, 1, 1, 0, 0)  # is the sum in the middle?
+    tasks = ("sum", "function")
 
-    def sample(self, rng, size):
-        inputs, labels = super().sample(rng, size)
-        asked = rng.integers(0, self.reach, (size, 1)) if self.one_label else np.arange(self.reach)[None]
-        told = (np.arange(self.k) == asked[:, :, None]).any(axis=1)  # (size or 1, k)
-        return inputs, np.where(told, labels, -1)
+    def __post_init__(self):
+        super().__post_init__()
+        self.classes = (self.k + 1, max(self.answers) + 1)
 
-    sample_held_out = iis.Lego.sample
-
-
-def chain(seeds=10):
-    """Are the tasks of a chain better added one after the other, each once those before are learned?"""
-    def grow(problem, run):
-        right = run.history[-1]["accuracy"]
-        if isinstance(problem, Growing) and right[problem.tasks[problem.reach - 1]] >= 0.99:
-            problem.reach = min(problem.reach + 1, problem.k)
-
-    cases = {"all labels\nall hops": dict(problem=iis.Lego(), supervision="multi-label"),
-             "all labels\nhop after hop": dict(problem=Growing(), supervision="multi-label"),
-             "one label\nall hops": dict(problem=iis.Lego(), supervision="multi-task"),
-             "one label\nhop after hop": dict(problem=Growing(one_label=True), supervision="multi-label")}
-    runs = run_all({("", words): case for words, case in cases.items()}, seeds, grow, **LEGO)
-    figure, axis = plt.subplots(figsize=(7.5, 4.4))
-    dots(axis, solved(runs), limit=LEGO["examples"], joined=False)
-    axis.set_ylabel("examples until the last hop is 99 % right")
-    return titled(figure, "A chain's hops may all be asked from the start: one after the other gains little",
-                  "A chain of 5 variables (lego), transformer. "
-                  f"A dot for each of {seeds} seeds, bars at medians")
+    def label(self, bits):
+        labels = super().label(bits)
+        labels[:, 1] = np.array(self.answers)[labels[:, 0]]
+        return labels
 
 
 def targets(seeds=10):
@@ -507,7 +508,7 @@ def targets(seeds=10):
     series = {"bilinear, 20 % ask the sum": (iis.Bilinear(), "multi-task"),
               "mlp, 20 % ask the sum": (iis.MLP(), "multi-task"),
               "mlp, the question alone": (iis.MLP(), "target")}
-    cases = {(words, name): dict(problem=iis.SumFunction(answers=of), network=network, supervision=kind)
+    cases = {(words, name): dict(problem=SumFunction(answers=of), network=network, supervision=kind)
              for words, (network, kind) in series.items() for name, of in answers.items()
              if max(of) < 2 or network.name == "mlp"}
     runs = run_all(cases, seeds, examples=2_000_000, every=640)
@@ -525,7 +526,7 @@ def targets(seeds=10):
                   f"5 hidden bits out of 50. A dot for each of {seeds} seeds, bars at medians")
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # Theory
 
 
@@ -597,10 +598,23 @@ def noise(seeds=10):
                   f"Bilinear network, parity of 5 bits, the network's own rate. Medians of {seeds} seeds")
 
 
+@dataclass
+class Noisy(iis.Bilinear):
+    """Bilinear with normal noise added to its start."""
+
+    spread: float = 0.0  # its standard deviation
+
+    def init(self, problem, rng, dtype=np.float32):
+        super().init(problem, rng, dtype)
+        for name in ("W", "v"):
+            array = self.params[name]
+            array += self.spread * rng.standard_normal(array.shape)
+
+
 def start(seeds=10):
     """Is the theorem's start needed? Noise added to it."""
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
-    runs = run_all({("", x): {"network": iis.Bilinear(x)} for x in spreads}, seeds, examples=budget)
+    runs = run_all({("", x): {"network": Noisy(x)} for x in spreads}, seeds, examples=budget)
     figure, axis = plt.subplots(figsize=(7, 4.4))
     dots(axis, solved(runs), budget)
     axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
@@ -608,27 +622,73 @@ def start(seeds=10):
                   f"Parity of 5 of 50 bits, p = 0.2. A dot for each of {seeds} seeds, lines through medians")
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # Other problems
+
+
+@dataclass
+class Digits(iis.ParitySum):
+    """ParitySum over pictures: each position shows a handwritten 0 or 1 (Alpaydin and Kaynak 1998).
+
+    The pictures come with scikit-learn, 8 x 8 points, here black or white, 157 of each digit; every
+    third is kept for testing. An example is n pictures, 64 bits each.
+    """
+
+    n: int = 16
+
+    def __post_init__(self):
+        super().__post_init__()
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError:
+            hint = f"{sys.executable} -m pip install scikit-learn"
+            raise ValueError(f"digits needs scikit-learn: {hint}") from None
+        points, digits = load_digits(n_class=2, return_X_y=True)  # a point's ink is 0 to 16
+        points = (points > 7).astype(np.uint8)
+        pictures = [np.unique(points[digits == digit], axis=0) for digit in (0, 1)]  # each once
+        count = min(map(len, pictures))
+        pictures = np.stack([some[:count] for some in pictures])  # (2, count, 64)
+        new = np.arange(count) % 3 == 2
+        self.pictures, self.new_pictures = pictures[:, ~new], pictures[:, new]
+
+    def sample(self, rng, size, new=False):
+        """Draw bits, uint8 (size, 64 n), and labels; of new pictures, if told."""
+        bits, labels = super().sample(rng, size)
+        pictures = self.new_pictures if new else self.pictures
+        which = rng.integers(0, pictures.shape[1], bits.shape)
+        return pictures[bits, which].reshape(size, -1), labels  # (size, n, 64) -> (size, 64 n)
+
+
+def new_right(problem, run):
+    """How many of 2,000 examples of new pictures get the right parity, in percent."""
+    inputs, labels = problem.sample(np.random.default_rng(0), 2_000, new=True)
+    return 100 * (run.network.predict(inputs) == labels)[:, 1].mean()
 
 
 def digits(seeds=5):
     """The same over pictures: 16 handwritten zeros and ones, 5 of them hidden; new pictures to test."""
-    problem, slow = iis.Digits(), dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
+    problem, slow = Digits(), dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
     kinds = {"parity alone": dict(supervision="target"), "20 % ask the sum": dict(supervision="multi-task"),
              "both labels": dict(supervision="multi-label"),
              "both, read in turn": dict(supervision="explicit"),
              "20 % ask the sum, wide and slow": dict(supervision="multi-task", **slow),
              "parity alone, wide and slow": dict(supervision="target", **slow)}
-    runs = run_all(kinds, seeds, problem=problem, examples=400_000, stop_when_solved=False)
+    runs = run_all(kinds, seeds, new_right, False, problem=problem, examples=400_000,
+                   stop_when_solved=False)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
     left.set(xscale="log", ylabel="parity of new pictures right (%)", ylim=(40, 101))
     for i, (words, style) in enumerate(zip(kinds, (":", "-", "--", "-.", (0, (8, 2)), (0, (1, 4))))):
-        end = np.median([100 * run.history[-1]["accuracy"]["parity"] for run in runs[words]])
-        lines(left, runs[words], "parity", color=shade(i, 6), linestyle=style, label=f"{words}: {end:.1f} %")
+        end = np.median([run.history[-1]["note"] for run in runs[words]])
+        print(f"{words}: parity of new pictures {end:.1f} % right (median)")
+        for run in runs[words]:
+            left.plot([record["examples"] for record in run.history],
+                      [record["note"] for record in run.history], linewidth=0.9, color=shade(i, 6),
+                      linestyle=style, label=None if run is not runs[words][0] else f"{words}: {end:.1f} %")
+    left.set_xlabel("examples seen")
+    counted(left.xaxis)
     figure.legend(*left.get_legend_handles_labels(), title="median in the end", loc="outside lower center",
                   ncols=3)
-    inputs, labels = problem.sample_held_out(np.random.default_rng(0), 1)
+    inputs, labels = problem.sample(np.random.default_rng(0), 1, new=True)
     pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # two rows of eight
     right.imshow(pictures.transpose(0, 2, 1, 3).reshape(20, 80), cmap="Greys")
     for position in problem.support:
@@ -641,6 +701,14 @@ def digits(seeds=5):
                   f" batches of 256. A line for each of {seeds} seeds")
 
 
+def attention(network, inputs):
+    """How much positions look at others, averaged over examples and heads: (layers, length, length)."""
+    tokens, places = network.tokens(inputs)
+    told = np.ones(places.shape, bool)
+    _, (_, kept, *_) = network.forward(network.params, tokens, places, told)
+    return np.stack([weights.mean(axis=(0, 3)) for _, _, _, _, weights, *_ in kept])
+
+
 def transformer(seeds=5):
     """Parity as a language model sees it: what becomes right, and what the questions look at."""
     problem, budget = iis.ParitySum(20), 200_000
@@ -648,7 +716,7 @@ def transformer(seeds=5):
     inputs, _ = problem.sample(np.random.default_rng(0), 500)
 
     def looked_at(problem, run):  # by the two questions, in the first layer: (2, n + 2)
-        return run.network.attention(inputs)[0].mean(axis=0)[problem.n :]
+        return attention(run.network, inputs)[0][problem.n :]
 
     kinds = {"multi-label": "both labels", "multi-task": "20 % ask the sum", "target": "parity alone"}
     runs = run_all({kind: {"supervision": kind} for kind in kinds}, seeds, examples=budget, **usual)
@@ -712,21 +780,21 @@ def code(seeds=3):
                 "Programs of 4 lines (code): line after line becomes right; the last alone stays far behind")
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # Film and explorer
 
 
 def moments(settings, path, go_on=lambda: True):
     """Train, appending to path at every evaluation what `picture` draws."""
-    problem, explicit = settings["problem"], settings["supervision"] == "explicit"
+    problem = settings["problem"]
 
     def watch(run):
         if not go_on():
             raise InterruptedError
-        right = {task: 100 * run.history[-1]["accuracy"][task] for task in iis.asked(settings, run)}
+        right = {task: 100 * run.history[-1]["accuracy"][task] for task in iis.asked(settings)}
         W = run.network.params["W"]  # an mlp's is (n, width), the bilinear network's (k, n + 1)
         W = W if settings["network"].name == "bilinear" else W.T
-        path.append((run.examples, right, abs(W[:, : problem.n]), odd_by_sum(problem, run.network, explicit)))
+        path.append((run.examples, right, abs(W[:, : problem.n]), odd_by_sum(problem, run.network)))
 
     iis.train(**settings, report=watch)
 
@@ -860,7 +928,7 @@ class Explorer:
             self.figure.canvas.draw_idle()
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 # Speed: the same training elsewhere. Competitors need not draw their examples, nor evaluate
 
 
@@ -909,48 +977,6 @@ def pieces(network, inputs, labels):
         return inputs, labels
     tokens, places = network.tokens(inputs)
     return tokens + np.cumsum([0, *network.fields[:-1]]), places, labels
-
-
-def in_torch(network, inputs, labels, batch):
-    """PyTorch, eager."""
-    import torch
-    from torch.nn import functional as F
-
-    torch.set_num_threads(1)
-    params = {name: array.T.copy() if name == "E" else array for name, array in network.params.items()}
-    params = {name: torch.tensor(array, requires_grad=True) for name, array in params.items()}
-    adam = torch.optim.Adam(params.values(), lr=0.002, fused=True)
-    batches = list(zip(*(torch.tensor(array).split(batch) for array in pieces(network, inputs, labels))))
-    classes = [int(count) for count in network.classes]
-
-    def mlp(bits):
-        hidden = torch.relu(torch.addmm(params["b"], 2 * bits.float() - 1, params["W"]))
-        return F.linear(hidden, params["V"], params["c"]).split(classes, 1)
-
-    def transformer(tokens, places):
-        x = F.embedding(tokens, params["E"]).sum(2)  # (size, length, fields) -> (size, length, width)
-        size, length, width = x.shape
-        for layer in range(network.layers):
-            g, A, O, h, U, b, D = network.layer(params, layer)
-            qkv = F.linear(F.rms_norm(x, (width,), g, 1e-5), A).view(size, length, 3, network.heads, -1)
-            seen = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4))
-            x = x + F.linear(seen.transpose(1, 2).reshape(size, length, width), O)
-            x = x + F.linear(torch.relu(F.linear(F.rms_norm(x, (width,), h, 1e-5), U, b)), D)
-        x = x.gather(1, places[:, :, None].expand(-1, -1, width))  # -> (size, tasks, width)
-        return F.linear(F.rms_norm(x, (width,), params["g"], 1e-5), params["H"], params["c"]).flatten(0, 1)
-
-    def loss(*x, labels):
-        heads = zip(mlp(*x), labels.unbind(1)) if len(x) == 1 else [(transformer(*x), labels.flatten())]
-        return sum(F.cross_entropy(z, y, ignore_index=-1, reduction="sum") for z, y in heads) / len(labels)
-
-    def train():
-        for *x, y in batches:
-            adam.zero_grad()
-            loss(*x, labels=y).backward()
-            adam.step()
-        return len(batches)
-
-    return train
 
 
 def in_jax(network, inputs, labels, batch):
@@ -1022,6 +1048,13 @@ def one_core():
         os.sched_setaffinity(0, cores)
 
 
+def processor():
+    """The processor's name, where the system tells it."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path("/proc/cpuinfo").read_text().split("model name\t: ")[1].split("\n")[0]
+    return platform.processor() or platform.machine()
+
+
 def race(competitors, rounds, problem, network, batch):
     """Median seconds of a training step, {name: seconds}. They take turns: a slow moment hits all alike."""
     rng, seconds = np.random.default_rng(0), {name: [] for name in competitors}
@@ -1046,11 +1079,9 @@ def speed(rounds=5):
               "n": {n: (n, 128, 64) for n in (50, 200, 1000)}}
     with one_core():
         frameworks = {}
-        for name, module, function in (("PyTorch", "torch", in_torch), ("JAX", "jax", in_jax)):
-            with contextlib.suppress(ImportError):  # where they are installed
-                version = importlib.import_module(module).__version__.split("+")[0]
-                frameworks[f"{name} {version}"] = function
-        print(f"{platform.machine()}, one of {os.cpu_count()} cores; Python {platform.python_version()}, "
+        with contextlib.suppress(ImportError):  # where it is installed
+            frameworks[f"JAX {importlib.import_module('jax').__version__}"] = in_jax
+        print(f"{processor()}, one core; Python {platform.python_version()}, "
               f"NumPy {np.__version__}, Numba {iis.numba.__version__}", *frameworks, sep=", ")
         competitors = {"two products": products, "iis.MLP": in_iis, "iis.train": whole_training,
                        "iis.NumpyMLP": in_numpy} | frameworks
@@ -1076,14 +1107,14 @@ def speed(rounds=5):
     axes[0].set_ylabel("time of a training step\nper example (µs)")
     counted(axes[0].yaxis, "{x:g}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    return titled(figure, "A compiled training step takes a fraction of plain NumPy's time, and PyTorch's",
+    return titled(figure, "A compiled training step takes a fraction of plain NumPy's time",
                   f"One core, median of {rounds} rounds. Where not on the axis, n = 50, width 128, batch 64")
 
 
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 FIGURES = {}
-for figure in (why, separation, rates, mixture, pretraining, supervision, curriculum, hints, chain, targets,
+for figure in (why, separation, rates, mixture, pretraining, supervision, curriculum, targets,
                interference, scale, hardness, theory, noise, start, digits, transformer, lego, code, speed,
                film):  # each draws in STYLE, whoever calls it
     FIGURES[figure.__name__] = globals()[figure.__name__] = plt.rc_context(STYLE)(figure)
@@ -1103,15 +1134,15 @@ def arguments():
     add("--port", type=int, help="explore in a browser, at this port, rather than in a window (8988)")
     add("--cluster", metavar="ADDRESS", help="dask's scheduler to run on, tcp://HOST:PORT")
     args = parser.parse_args()
-    args.seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1, whole=True),)
+    args.seeds = () if args.seeds is None else (iis.number("seeds", args.seeds, 1),)
     SWEEP.update(store=args.store)
     if args.jobs is not None:
-        SWEEP["jobs"] = iis.number("jobs", args.jobs, 1, whole=True)
+        SWEEP["jobs"] = iis.number("jobs", args.jobs, 1)
     if args.cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise ValueError("--cluster needs dask: pip install distributed") from None
+            raise ValueError(f"--cluster needs dask: {sys.executable} -m pip install distributed") from None
         client = Client(args.cluster)
         client.upload_file(iis.__file__)
         SWEEP["executor"] = client.get_executor()
@@ -1120,17 +1151,19 @@ def arguments():
 
 def explore(port):
     """Show the explorer in a window or, without one or at a port, in a browser on this machine."""
-    if port or plt.get_backend().lower() == "agg":
-        port = iis.number("port", port or 8988, 1024, 65535, whole=True)
+    live = matplotlib.backends.backend_registry.list_builtin(matplotlib.backends.BackendFilter.INTERACTIVE)
+    if port or plt.get_backend().lower() not in live:
+        port = iis.number("port", port or 8988, 1024, 65535)
         try:
             plt.switch_backend("webagg")
         except RuntimeError:
-            raise ValueError("explore needs a window toolkit, or a browser: pip install tornado") from None
+            hint = f"{sys.executable} -m pip install tornado"
+            raise ValueError(f"explore needs a window toolkit, or for a browser: {hint}") from None
         socket.create_server(("127.0.0.1", port)).close()  # an OSError, if another has it
         plt.rc("webagg", address="127.0.0.1", port=port, port_retries=1, open_in_browser=False)
-    Explorer()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it; some toolkits would go on
+    explorer = Explorer()
     plt.show(block=True)
+    explorer.close()
 
 
 def main():
@@ -1151,7 +1184,7 @@ def main():
             drawing.save(path, "pillow") if name == "film" else drawing.savefig(path)
             print(path, flush=True)
             drawn += 1
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:  # the others go on
             print(f"plots.py: {name}: {error}", file=sys.stderr)
         plt.close("all")
     return drawn == 0
