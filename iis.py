@@ -451,8 +451,8 @@ def lent(network):
     """
     params, (weights, arrays) = network.params, gathered(network)
     for name, array in params.items():
-        if not array.flags.writeable:
-            raise ValueError(f"params[{name!r}] is read-only")
+        if not array.flags.writeable or params[name] is not array:  # a file makes new ones
+            raise ValueError(f"params[{name!r}] cannot be written to")
     if getattr(network, "trained", None) is not params:  # as in Network.adam
         network.trained, network.memory = params, {}
     if "all" not in network.memory:

@@ -452,6 +452,7 @@ def hardness(seeds=5):
         network.params["b"][:] = rng.uniform(-1, 1, network.width) / n**0.5  # at 0, odd k would tell nothing
         return [signal(problem, network, task)[1] for task in (1, 0)]
 
+    iis.one_blas_thread()
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
         lengths = np.array(list(pool.map(telling, itertools.product(ks, range(seeds)))))
     lengths, groups = lengths.reshape(len(ks), seeds, 2), {}

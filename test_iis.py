@@ -810,7 +810,7 @@ def test_read_only_params_get_one_line_and_a_failing_descent_leaves_what_it_reac
     inputs, labels = problem.sample(np.random.default_rng(0), 20)
     network.init(problem, np.random.default_rng(1))
     network.params["c"].flags.writeable = False
-    with pytest.raises(ValueError, match="params.'c'. is read-only"):
+    with pytest.raises(ValueError, match="params.'c'. cannot be written to"):
         network.descend(inputs, labels, 10)
     network.params["c"].flags.writeable = True
     before = flat(network.params)
