@@ -293,7 +293,7 @@ def rates(seeds=10):
         ticks(axis.yaxis, range(len(batches)), batches)
         axis.grid(False)
     axes[0].set_ylabel("examples in a batch")
-    return titled(figure, "At the best rate and batch of each, too, the sum is worth a factor of ten",
+    return titled(figure, "At the best rate and batch of each, too, the sum is worth a factor of seven",
                   f"mlp, 5 hidden bits out of 50: median of examples until learned, and how many of {seeds} "
                   f"seeds learn within {budget:,}")
 
