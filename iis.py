@@ -15,8 +15,8 @@ import numpy as np
 
 # --------------------------------------------------------------------------------------
 # 1. The idea
-# A problem asks questions about its inputs, its tasks: the easy ones, helpers, then
-# the hard one, the target. `train`, at the end of this part, repeats these four lines:
+# A problem asks questions about its inputs, its tasks: first easy ones, the helpers,
+# and last the hard one, the target. `train`, at the end, repeats these four lines:
 #     inputs, labels = problem.sample(...)    # labels are the answers to all questions
 #     labels = supervise(labels, ...)         # hide some of them: this is the new idea
 #     network.descend(inputs, labels, ...)    # learn from the others
@@ -118,7 +118,7 @@ class Network:
             steps, mean, square = self.memory.get(name, (1, 0, 0))
             mean = 0.9 * mean + 0.1 * gradient  # running means: of the gradient ...
             square = 0.999 * square + 0.001 * gradient**2  # ... and of its square
-            self.memory[name] = steps + 1, mean, square  # the next line mends 0, 0
+            self.memory[name] = steps + 1, mean, square  # starting at 0 is made up for:
             mean, square = mean / (1 - 0.9**steps), square / (1 - 0.999**steps)
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
@@ -198,7 +198,7 @@ def number(name, value, low, high=10**12, whole=True):
 
 
 def checked(name, array, shape, low, below):
-    """Return it as an array; refuse other than integers of this shape and range."""
+    """Return the array; refuse other than integers of this shape and range."""
     array = np.asarray(array)
     sizes = [b if isinstance(a, str) else a for a, b in zip(shape, array.shape)]
     fits = len(shape) == array.ndim and sizes == [*array.shape]  # "size" is any
