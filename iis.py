@@ -123,7 +123,7 @@ class Network:
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
     def __getattr__(self, name):  # is called when there is no such attribute
-        if name == "params":
+        if name in ("params", "shapes", "problem"):
             raise ValueError(f"{self!r} has no weights: its init must be called first")
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
@@ -638,7 +638,7 @@ class MLP(NumpyMLP):
     def descend(self, inputs, labels, batch, lr=None):
         batch = number("batch", batch, 1)
         lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
-        bits, starts = as_bits(inputs, len(self.params["W"])), np.cumsum([0, *self.classes])
+        bits, starts = as_bits(inputs, self.shapes["W"][0]), np.cumsum([0, *self.classes])
         labels = as_labels(labels, len(bits), self.classes)
         with lent(self) as (weights, arrays, gradient, gradients, memory):
             shapes = {"hidden": (min(batch, len(bits)), len(arrays["b"])), "sums": (4, 16, 64)}
@@ -747,13 +747,13 @@ class Bilinear(Network):
 
     def loss_and_gradients(self, inputs, labels):
         """Return what labels cost, a mean over examples, as bilinear_batch says; its gradients."""
-        bits, (weights, arrays) = as_bits(inputs, self.params["W"].shape[1] - 1), gathered(self)
+        bits, (weights, arrays) = as_bits(inputs, self.shapes["W"][1] - 1), gathered(self)
         labels = as_labels(labels, len(bits), self.classes)
         _, gradients = aligned(self.shapes, weights.dtype)
         return bilinear_batch(bits, labels, *arrays.values(), *gradients.values()), gradients
 
     def descend(self, inputs, labels, batch, lr=None):
-        batch, (k, columns) = number("batch", batch, 1), self.params["W"].shape
+        batch, (k, columns) = number("batch", batch, 1), self.shapes["W"]
         bits, (rate, ratio) = as_bits(inputs, columns - 1), self.rates(columns - 1, k, batch)
         lr = number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
         labels = as_labels(labels, len(bits), self.classes)
@@ -947,18 +947,18 @@ class Explicit(Network):
         return self.write(inputs, before), now
 
     def descend(self, inputs, labels, batch, lr=None):
-        batch = number("batch", batch, 1) * len(self.tasks)
+        batch = number("batch", batch, 1) * len(self.problem.tasks)
         return self.network.descend(*self.passes(inputs, labels), batch, lr)
 
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of their passes' summed loss, and its gradients."""
+        tasks = len(self.problem.tasks)
         loss, gradients = self.network.loss_and_gradients(*self.passes(inputs, labels))
-        tasks = len(self.tasks)
         return tasks * loss, {name: tasks * gradient for name, gradient in gradients.items()}
 
     def predict(self, inputs):
         """Answer every task in turn: int64 (size, tasks)."""
-        answers = np.full((len(inputs), len(self.tasks)), -1)
+        answers = np.full((len(inputs), len(self.problem.tasks)), -1)
         for t in range(len(self.tasks)):
             answers[:, t] = self.network.predict(self.write(inputs, answers))[:, t]
         return answers
