@@ -135,8 +135,8 @@ def cross_entropy(logits, labels, classes):
     costs -log of its own, log(sum(exp(z))) - z[label]: its slope in z is softmax(z),
     less 1 at the label. A label that is not told costs nothing.
     """
-    labels = checked("labels", labels, (len(logits), len(classes)), -1, classes)
-    loss, dlogits, start = 0.0, np.zeros_like(logits), 0
+    labels = checked("labels", labels, (len(logits) or 1, len(classes)), -1, classes)
+    loss, dlogits, start = 0.0, np.zeros(logits.shape, np.result_type(logits, "f4")), 0
     for task, count in enumerate(classes):
         told = labels[:, task] >= 0
         z = logits[told, start : start + count]  # (size, outputs) -> (told, count)
