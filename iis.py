@@ -733,7 +733,7 @@ class Bilinear(Network):
         The noise of batches grows like lr n / batch: the rate keeps that below a bound, at any n.
         The ratio is 5, and less for k > 5, since the squared length of all hinges grows like k³.
         """
-        return 0.02 * min(1, 1.5 * batch / n), min(5, 5 * (5 / k) ** 3)
+        return 0.02 * min(1, 1.5 * batch / n), min(5.0, 5 * (5 / k) ** 3)
 
     def init(self, problem, rng, dtype=np.float32):
         """Set W = [0 | b] with b_j = k/2 - j, v = c = 0. ValueError if no task is the sum."""
