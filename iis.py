@@ -1,11 +1,12 @@
 """Implicit intermediate supervision: an easy question in the data teaches a hard one.
 
 Show a network examples of the parity of 5 hidden bits out of 50, and it only guesses.
-Let a fifth of them ask for the *sum* instead, and after as many it answers both, though
-nobody says that one helps with the other. Run: python iis.py --p 0.2 --n 50 --k 5
+Let a fifth of them ask for the *sum* of these bits, and after as many examples it
+answers both, though nobody says that one helps with the other. Run:
+python iis.py --p 0.2 --n 50 --k 5
 
-Part 1 is the whole algorithm in plain NumPy; the rest makes it fast and general. It is
-reconstructed from a paper's abstract and reviews: see the README. Licence: 0BSD, below.
+Part 1 is the whole algorithm in plain NumPy; the rest makes it fast and general. All of
+it follows a paper's abstract and reviews: see the README. The licence is at the end.
 """
 
 import math
@@ -15,41 +16,41 @@ import numpy as np
 
 # --------------------------------------------------------------------------------------
 # 1. The idea
-# A problem asks questions about its inputs, its tasks: first easy ones, the helpers,
-# and last the hard one, the target. `train`, at the end, repeats these four lines:
+# A problem has tasks, questions about its inputs: first the easy ones, the helpers, and
+# last the hard one, the target. `train`, at the end, repeats these four lines:
 #     inputs, labels = problem.sample(...)    # labels are the answers to all questions
-#     labels = supervise(labels, ...)         # hide some of them: this is the new idea
+#     labels = supervise(labels, ...)         # keep some back: this is the new idea
 #     network.descend(inputs, labels, ...)    # learn from the others
-#     network.predict(...)                    # is the target right on new inputs? stop
+#     answers = network.predict(...)          # is the target right on new inputs? stop
 
 
-@dataclass  # makes arguments of the lines that name a type
+@dataclass  # writes __init__: n, k and seed, which have a type, become its arguments
 class ParitySum:
-    """n random bits, k of them hidden: how many of the hidden ones are 1? Is that odd?
+    """n random bits, k of them hidden: how many of the hidden are 1? Is this odd?
 
         01011111100000101100001011011001110011111110101100    an input: n = 50 bits
-          ^ ^             ^    ^            ^                 k = 5 hidden: unmarked
+          ^ ^             ^    ^            ^                 k = 5 hidden, not shown
         sum = 2, parity = 0                                   the labels
 
-    Each hidden bit moves the sum, and this gives it away. Of the parity it says nothing
-    by itself: whether it is 0 or 1, half of the inputs are odd. So the parity is hard.
+    A hidden bit that is 1 makes the sum larger, on average: each can be found by
+    itself. The parity it makes 1 no more often than 0, and so this question is hard.
     """
     n: int = 50
     k: int = 5
     seed: int = 0  # decides which bits are hidden
-    name = "parity"  # on the command line
+    name = "parity"  # what the command line calls it
     tasks = ("sum", "parity")
 
     def __post_init__(self):  # when n, k and seed are set
-        self.n = number("n", self.n, 1, 100_000)  # or else says what n must be
+        self.n = number("n", self.n, 1, 100_000)  # refuses another n: see below
         self.k = number("k", self.k, 1, self.n)
         self.seed = number("seed", self.seed, 0, np.inf)
         shuffled = np.random.default_rng(self.seed).permutation(self.n)
         self.support = np.sort(shuffled[: self.k])  # the hidden ones: (n,) -> (k,)
-        self.classes = (self.k + 1, 2)  # answers: 0 ... k to the sum, 0 1 to the parity
+        self.classes = (self.k + 1, 2)  # how many answers: 0 ... k to the sum, 0 and 1
 
     def sample(self, rng, size):
-        """Draw bits, uint8 (size, n), and labels, the answers, int64 (size, 2)."""
+        """Return random bits, uint8 (size, n), and their labels, int64 (size, 2)."""
         octets = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
         bits = np.unpackbits(octets, axis=1, count=self.n)  # (size, n / 8) -> (size, n)
         return bits, self.label(bits)
@@ -66,13 +67,13 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 
 
 def supervise(labels, rng, supervision, p=0.2):
-    """Hide some of the labels, (size, tasks): -1 means "not told".
+    """Keep some of the labels, (size, tasks), back: -1 means "not told".
 
     multi-task   one answer: a helper's with probability p, else the target's
-    target       the same with p = 0, the control: no example asks a helper
-    curriculum   the same with p = 1 until the helpers are learned, then p = 0
+    target       the target's answer alone: the control, which no helper helps
+    curriculum   helpers' answers alone until they are learned, then the target's
     multi-label  all answers
-    explicit     all, each to be read before the next is given: Explicit, part 3
+    explicit     all, and each is read before the next is given: a chain of thought
     """
     p = number("p", p, 0, 1, whole=False)
     labels = checked("labels", labels, ("size", "tasks"), -1, np.inf).astype(np.int64)
@@ -82,14 +83,14 @@ def supervise(labels, rng, supervision, p=0.2):
         return labels
     size, tasks = labels.shape
     easy = rng.random(size) < (0 if supervision == "target" else p)
-    helper = rng.integers(0, max(1, tasks - 1), size)  # without helpers 0, the target
+    helper = rng.integers(0, max(1, tasks - 1), size)  # if there is none: 0, the target
     asked = np.where(easy, helper, tasks - 1)  # one task for each example: (size,)
     told = asked[:, None] == np.arange(tasks)  # (size, 1), (tasks,) -> (size, tasks)
     return np.where(told, labels, -1)
 
 
 class Network:
-    """What networks share: how they learn. One of your own is a subclass that has
+    """What networks share: how they learn. To write your own, subclass it and define
 
     init(problem, rng, dtype)           which draws params, a dict of named arrays
     loss_and_gradients(inputs, labels)  the mean loss; its gradients, named like params
@@ -107,89 +108,92 @@ class Network:
         return total
 
     def adam(self, gradients, lr):
-        """Move weights by lr, by less if gradients disagree: Adam (Kingma, Ba 2015)."""
-        if getattr(self, "trained", None) is not self.params:  # they are new, from init
+        """Move weights by lr, less if a gradient changes sign (Kingma and Ba 2015)."""
+        if getattr(self, "trained", None) is not self.params:  # the first step of these
             need = {name: np.shape(array) for name, array in self.params.items()}
             have = {name: np.shape(array) for name, array in gradients.items()}
             if need != have:
                 raise ValueError(f"gradients must be as params are, {need}, not {have}")
             self.trained, self.memory = self.params, {}
         for name, gradient in gradients.items():
-            steps, mean, square = self.memory.get(name, (1, 0, 0))
-            mean = 0.9 * mean + 0.1 * gradient  # running means: of the gradient ...
-            square = 0.999 * square + 0.001 * gradient**2  # ... and of its square
-            self.memory[name] = steps + 1, mean, square  # starting at 0 is made up for:
-            mean, square = mean / (1 - 0.9**steps), square / (1 - 0.999**steps)
+            step, mean, square = self.memory.get(name, (1, 0, 0))
+            mean = 0.9 * mean + 0.1 * gradient  # a running mean of the gradient
+            square = 0.999 * square + 0.001 * gradient**2  # and one of its square
+            self.memory[name] = step + 1, mean, square  # both began at 0, too small:
+            mean, square = mean / (1 - 0.9**step), square / (1 - 0.999**step)
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
-    def __getattr__(self, name):  # is called when there is no such attribute
-        if name in ("params", "shapes", "problem"):
+    def __getattr__(self, name):  # is called if an attribute is missing: before init
+        if name in ("params", "problem"):
             raise ValueError(f"{self!r} has no weights: its init must be called first")
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
 
 def cross_entropy(logits, labels, classes):
-    """Return the mean loss and its slope in the logits, all scores, (size, outputs).
+    """Return the mean loss, and its derivative with respect to the logits.
 
-    softmax(z) = exp(z) / sum(exp(z)) makes probabilities of a task's scores z. A label
-    costs -log of its own, log(sum(exp(z))) - z[label]: its slope in z is softmax(z),
-    less 1 at the label. A label that is not told costs nothing.
+    A row of logits, (size, outputs), holds the scores z of each task's answers in turn.
+    softmax(z) = exp(z) / sum(exp(z)) turns them into probabilities. A label's loss is
+    -log of its probability, log(sum(exp(z))) - z[label]; its derivative is softmax(z),
+    minus 1 at the label. A label of -1, which is not told, adds no loss.
     """
-    labels = checked("labels", labels, (len(logits) or 1, len(classes)), -1, classes)
+    size = max(1, len(logits))  # no examples have no mean: they are refused
+    labels = checked("labels", labels, (size, len(classes)), -1, classes)
     loss, dlogits, start = 0.0, np.zeros(logits.shape, np.result_type(logits, "f4")), 0
     for task, count in enumerate(classes):
-        told = labels[:, task] >= 0
+        told = labels[:, task] >= 0  # by which examples: (size,)
         z = logits[told, start : start + count]  # (size, outputs) -> (told, count)
         z = z - z.max(axis=1, keepdims=True)  # same softmax, no overflow
         total = np.exp(z).sum(axis=1, keepdims=True)  # (told, count) -> (told, 1)
-        truth = labels[told, task, None] == np.arange(count)  # (told,) -> (told, count)
+        truth = labels[told, task][:, None] == np.arange(count)  # -> (told, count)
         loss += np.log(total).sum() - z[truth].sum()
         dlogits[told, start : start + count] = np.exp(z) / total - truth
         start += count
-    return float(loss) / len(labels), dlogits / len(labels)
+    return float(loss) / size, dlogits / size
 
 
 @dataclass
 class NumpyMLP(Network):
-    """A layer of `width` hinges max(0, ·): a few draw parity, the zigzag of the sum."""
+    """`width` hinges max(0, ·): a few add up to a zigzag, as parity is in the sum."""
     width: int = 128
     name = "numpy"
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw W and V, smaller where more terms are summed; b and c start at 0."""
+        """Draw W and V, over the root of how many terms are summed; b, c start at 0."""
         width = number("width", self.width, 1, 1_000_000)
-        bits, _ = problem.sample(rng, 1)  # one example tells how many there are
+        bits, _ = problem.sample(rng, 1)  # an example tells n
         bits = checked(f"bits for network {self.name}", bits, ("size", "n"), 0, 2)
-        n, self.classes = bits.shape[1], problem.classes
-        W = rng.uniform(-1, 1, (n, width)) / np.sqrt(n)
+        self.n, self.classes = bits.shape[1], problem.classes
+        W = rng.uniform(-1, 1, (self.n, width)) / np.sqrt(self.n)
         V = rng.uniform(-1, 1, (sum(self.classes), width)) / np.sqrt(width)
         params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(len(V))}
         self.params = {name: array.astype(dtype) for name, array in params.items()}
 
     def forward(self, inputs):
-        """Return the inputs as signs, the hidden units and the scores."""
+        """Return the inputs with -1 for a bit of 0, the hidden units and the logits."""
         W, b, V, c = [self.params[name] for name in ("W", "b", "V", "c")]
-        x = 2 * checked("inputs", inputs, ("size", len(W)), 0, 2).astype(W.dtype) - 1
-        hidden = np.maximum(x @ W + b, 0)  # bits as signs: (size, n) -> (size, width)
+        x = 2 * checked("inputs", inputs, ("size", self.n), 0, 2).astype(W.dtype) - 1
+        hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
         return x, hidden, hidden @ V.T + c  # (size, width) -> (size, outputs)
 
     def loss_and_gradients(self, inputs, labels):
-        """Go forward to the loss, then back by the chain rule: dV is its slope in V."""
+        """Go forward to the loss, then back: dV is its derivative with respect to V."""
         x, hidden, logits = self.forward(inputs)
         loss, dlogits = cross_entropy(logits, labels, self.classes)
         dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (outputs, width), (outputs,)
-        dhidden = dlogits @ self.params["V"] * (hidden > 0)  # -> (size, width)
+        dhidden = (dlogits @ self.params["V"]) * (hidden > 0)  # -> (size, width)
         dW, db = x.T @ dhidden, dhidden.sum(axis=0)  # (n, width), (width,)
         return loss, {"W": dW, "b": db, "V": dV, "c": dc}
 
     def predict(self, inputs):
         """Take each task's highest score: (size, n) -> answers, int64 (size, tasks)."""
-        heads = np.split(self.forward(inputs)[2], np.cumsum(self.classes)[:-1], axis=1)
+        _, _, logits = self.forward(inputs)
+        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # by task
         return np.stack([z.argmax(axis=1) for z in heads], axis=1)
 
 
 def number(name, value, low, high=10**12, whole=True):
-    """Return value as an int, else a float; refuse what is not from low to high."""
+    """Return value, an int if whole, else a float; refuse what is out of range."""
     fits = isinstance(value, (int, float, np.number)) and low <= value <= high
     if not fits or (whole and value % 1):
         kind = "whole number" if whole else "number"
@@ -198,15 +202,16 @@ def number(name, value, low, high=10**12, whole=True):
 
 
 def checked(name, array, shape, low, below):
-    """Return the array; refuse other than integers of this shape and range."""
+    """Return array if it has this shape and integers from low up, below `below`."""
     array = np.asarray(array)
-    sizes = [b if isinstance(a, str) else a for a, b in zip(shape, array.shape)]
-    fits = len(shape) == array.ndim and sizes == [*array.shape]  # "size" is any
-    fits = fits and array.dtype.kind in "biu"
-    bounds = zip(array.T if np.ndim(below) else [array], np.atleast_1d(below))
-    if fits and array.min(initial=0) >= low and all(
-            column.max(initial=0) < bound for column, bound in bounds):
-        return array
+    fits = array.ndim == len(shape) and array.dtype.kind in "biu"  # bool, int, unsigned
+    for wanted, length in zip(shape, array.shape):
+        fits = fits and (wanted == length or isinstance(wanted, str))  # "size" is any
+    if fits:
+        columns = array.T if np.ndim(below) else [array]  # each may have its own bound
+        highest = [column.max(initial=0) for column in columns]
+        if array.min(initial=0) >= low and np.less(highest, below).all():
+            return array
     came = f"{array.min()} to {array.max()}" if fits else f"{array.dtype} {array.shape}"
     raise ValueError(f"{name} must be integers of shape ({', '.join(map(str, shape))}),"
                      f" numbered from {low} up and below {below}, not {came}")
@@ -217,7 +222,7 @@ class Diverged(ValueError):
 
 
 @dataclass
-class Run:  # what came of one training
+class Run:  # the result of one training
     solved_at: int | None = None  # examples seen when the target was first 99 % right
     examples: int = 0  # seen in all
     network: object = None  # as trained
@@ -240,45 +245,39 @@ def check_problem(problem, network, rng):
     return inputs, np.asarray(labels)
 
 
-def check_network(network, inputs, tasks):
-    """Refuse a network that does not answer all tasks, before it is trained."""
-    answers = np.asarray(network.predict(inputs))
-    if answers.dtype.kind not in "biu" or answers.shape != (len(inputs), tasks):
-        raise ValueError(f"predict must give {len(inputs)} x {tasks} integers, not "
-                         f"{answers.dtype} {answers.shape}")
-
-
-@np.errstate(all="ignore")  # of what is no number any more: Diverged says it
+@np.errstate(all="ignore")  # no warnings of what is not finite: it raises Diverged
 def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
           batch=64, seed=0, stop_when_solved=True, lr=None, every=None,
           dtype=np.float32, report=None):
-    """Train until the target is solved, 99 % right on 10,000 other examples.
+    """Train until the target is solved: 99 % right on 10,000 examples to test on.
 
-    Tests after `every` so many; then calls report(run). Raises ValueError, Diverged."""
+    Test after every `every` examples, then call report(run). ValueError, Diverged."""
     examples, batch = number("examples", examples, 1), number("batch", batch, 1)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
     test, truth = check_problem(problem, network, rng_test)
-    supervision = getattr(network, "supervision", supervision)  # Explicit has its own
+    supervision = getattr(network, "supervision", supervision)  # an Explicit has one
     if supervision == "explicit" and not hasattr(network, "supervision"):
-        network = Explicit(network)  # answers one question after the other: part 3
+        network = Explicit(network)  # part 3: it answers one question after the other
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
     network.init(problem, rng_start, dtype)
-    check_network(network, test[:3], len(problem.tasks))
+    answers, shape = network.predict(test[:3]), (3, len(problem.tasks))
+    checked("what predict returns", answers, shape, -np.inf, np.inf)
     run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
         wait = min(max(6_400, run.examples // 16), 64_000) if every is None else every
         size = batch * math.ceil(number("every", wait, 1) / batch)  # whole batches
         size = min(size, examples - run.examples)
-        inputs, labels = problem.sample(rng_data, size)  # new ones, all the way
+        inputs, labels = problem.sample(rng_data, size)  # none is used twice
         labels = supervise(labels, rng_labels, supervision, p)
         loss = network.descend(inputs, labels, batch, lr) / size
         if not all(np.isfinite(x).all() for x in (loss, *network.params.values())):
             raise Diverged("the loss is not finite any more: try a smaller lr")
         run.examples += size
         right = network.predict(test[:2_000]) == truth[:2_000]  # (2,000, tasks)
-        if run.examples == examples or right[:, -1].mean() > 0.98 and not run.solved_at:
-            right = network.predict(test) == truth  # on all, if solved or at the end
-        right, seconds = right.mean(axis=0), time.perf_counter() - began
+        looks_solved = right[:, -1].mean() > 0.98 and not run.solved_at
+        if looks_solved or run.examples == examples:
+            right = network.predict(test) == truth  # on all of them: (10,000, tasks)
+        right, seconds = right.mean(axis=0), time.perf_counter() - began  # (tasks,)
         if right[-1] >= 0.99 and not run.solved_at:
             run.solved_at = run.examples
         run.history.append({"examples": run.examples, "seconds": seconds, "loss": loss,
@@ -387,10 +386,8 @@ class Apart(numba.core.compiler.Compiler):
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-def kernel(function=None, fastmath=FAST, **options):
+def kernel(function, fastmath=FAST, **options):
     """Have Numba compile the function when first called, and keep the machine code on disk."""
-    if function is None:  # a decorator with options
-        return functools.partial(kernel, fastmath=fastmath, **options)
     compiled = numba.njit(
         nogil=True,  # other threads run meanwhile
         error_model="numpy",  # x / 0 is inf and no exception: else no division is vectorised
@@ -403,14 +400,7 @@ def kernel(function=None, fastmath=FAST, **options):
     return compiled
 
 
-inlined = kernel(inline="always")  # copied to where it is called: compiles faster
-
-
-def begin(network, arrays, dtype):
-    """End a compiled network's init: set params, whose names and shapes are to stay."""
-    network.params = {name: np.array(array, dtype, order="C") for name, array in arrays.items()}
-    network.shapes = {name: array.shape for name, array in arrays.items()}
-    gathered(network)  # complains of another dtype
+inlined = functools.partial(kernel, inline="always")  # copied to its callers: compiles faster
 
 
 def aligned(shapes, dtype):
@@ -418,9 +408,8 @@ def aligned(shapes, dtype):
 
     Each begins on a 64-byte boundary: elsewhere every vector lies across two lines of the cache.
     """
-    step = 64 // dtype.itemsize
-    sizes = [math.ceil(math.prod(shape) / step) * step for shape in shapes.values()]
-    memory, arrays, start = np.zeros(sum(sizes) + step, dtype), {}, 0
+    sizes = [math.ceil(math.prod(shape) / 16) * 16 for shape in shapes.values()]
+    memory, arrays, start = np.zeros(sum(sizes) + 16, dtype), {}, 0
     first = -memory.ctypes.data % 64 // dtype.itemsize
     vector = memory[first : first + sum(sizes)]
     for (name, shape), size in zip(shapes.items(), sizes):
@@ -429,39 +418,52 @@ def aligned(shapes, dtype):
     return vector, arrays
 
 
-def gathered(network):
-    """Return a copy of params as kernels take them: as from `aligned`, in init's order."""
-    params, shapes = network.params, network.shapes
-    found = {name: np.shape(array) for name, array in params.items()}
-    dtypes = {np.asarray(array).dtype for array in params.values()}
-    if found != shapes or dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
-        raise ValueError(f"params must be {shapes}, all of dtype float32 or all float64, not "
-                         f"{found}, {', '.join(map(str, dtypes))}")
-    vector, arrays = aligned(shapes, *dtypes)
-    for name, array in arrays.items():
-        array[:] = params[name]
-    return vector, arrays
+class Compiled(Network):
+    """A network with a kernel for its descent, which works on a copy of params in one vector.
 
-
-@contextlib.contextmanager
-def lent(network):
-    """Lend a descent the params, as `gathered`, and put them back in place when it ends.
-
-    Gives vector and arrays of params, the same of gradients, and Adam's [steps, mean, square].
+    Its init ends with `begin`; its `steps` calls the kernel.
     """
-    params, (weights, arrays) = network.params, gathered(network)
-    for name, array in params.items():
-        if not array.flags.writeable or params[name] is not array:  # a file makes new ones
-            raise ValueError(f"params[{name!r}] cannot be written to")
-    if getattr(network, "trained", None) is not params:  # as in Network.adam
-        network.trained, network.memory = params, {}
-    if "all" not in network.memory:
-        network.memory["all"] = [0, np.zeros_like(weights), np.zeros_like(weights)]
-    try:
-        yield weights, arrays, *aligned(network.shapes, weights.dtype), network.memory["all"]
-    finally:
+    def begin(self, arrays, dtype):
+        """Set params, whose names and shapes are to stay."""
+        self.params = {name: np.array(array, dtype, order="C") for name, array in arrays.items()}
+        self.shapes = {name: array.shape for name, array in arrays.items()}
+        self.gathered()  # complains of another dtype
+
+    def gathered(self):
+        """Return a copy of params as kernels take them: as from `aligned`, in init's order."""
+        found = {name: np.shape(array) for name, array in self.params.items()}
+        dtypes = {np.asarray(array).dtype for array in self.params.values()}
+        if found != self.shapes or dtypes not in ({np.dtype("f4")}, {np.dtype("f8")}):
+            raise ValueError(f"params must be {self.shapes}, all of dtype float32 or all float64, "
+                             f"not {found}, {', '.join(map(str, dtypes))}")
+        vector, arrays = aligned(self.shapes, *dtypes)
         for name, array in arrays.items():
-            params[name][:] = array
+            array[:] = self.params[name]
+        return vector, arrays
+
+    def rate(self, batch):
+        """The learning rate, where none is given."""
+        return 0.002
+
+    def descend(self, inputs, labels, batch, lr=None):
+        """As Network.descend; puts the params back in place when it ends, also when it raises."""
+        batch = number("batch", batch, 1)
+        lr = number("lr", self.rate(batch) if lr is None else lr, 0, 1e38, whole=False)
+        labels = as_labels(labels, len(inputs), self.classes)
+        params, (weights, arrays) = self.params, self.gathered()
+        for name, array in params.items():
+            if not array.flags.writeable or params[name] is not array:  # a file makes new ones
+                raise ValueError(f"params[{name!r}] cannot be written to")
+        if getattr(self, "trained", None) is not params:  # as in Network.adam
+            self.trained, self.memory = params, {}
+        if "all" not in self.memory:  # Adam's steps, mean and square
+            self.memory["all"] = [0, np.zeros_like(weights), np.zeros_like(weights)]
+        try:
+            return self.steps(inputs, labels, batch, lr, self.memory["all"], weights, arrays,
+                              *aligned(self.shapes, weights.dtype))
+        finally:
+            for name, array in arrays.items():
+                params[name][:] = array
 
 
 def as_bits(inputs, n):
@@ -517,7 +519,7 @@ def product_columns(packed, M, out, sums, left, size):
                 row[h] = keep * row[h] + s0[h] + s1[h] + s2[h] + s3[h]
 
 
-@kernel(pipeline_class=Apart, fastmath={"contract"})
+@functools.partial(kernel, pipeline_class=Apart, fastmath={"contract"})
 def product(packed, M, out, sums):
     """out[:] = S @ M, where S is a matrix of signs, +1 for a bit that is 1 and -1 for a 0.
 
@@ -531,7 +533,7 @@ def product(packed, M, out, sums):
         product_columns(packed, M, out, sums, whole, M.shape[1] - whole)
 
 
-@kernel(fastmath={"ninf"})
+@functools.partial(kernel, fastmath={"ninf"})
 def adam_kernel(weights, gradient, mean, square, step, lr):
     """Network.adam; all arrays (weights,). Sets the gradient to 0.
 
@@ -627,35 +629,31 @@ def mlp_descend(bits, labels, starts, batch, lr, step, weights, gradient, mean, 
 
 
 @dataclass
-class MLP(NumpyMLP):
+class MLP(Compiled, NumpyMLP):
     """NumpyMLP with compiled kernels: a step takes a seventh of the time at batch 64."""
     name = "mlp"
 
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
-        begin(self, self.params, dtype)
+        self.begin(self.params, dtype)
 
-    def descend(self, inputs, labels, batch, lr=None):
-        batch = number("batch", batch, 1)
-        lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
-        bits, starts = as_bits(inputs, self.shapes["W"][0]), np.cumsum([0, *self.classes])
-        labels = as_labels(labels, len(bits), self.classes)
-        with lent(self) as (weights, arrays, gradient, gradients, memory):
-            shapes = {"hidden": (min(batch, len(bits)), len(arrays["b"])), "sums": (4, 16, 64)}
-            _, room = aligned(shapes, weights.dtype)
-            loss = mlp_descend(bits, labels, starts, batch, lr, memory[0], weights, gradient,
-                               *memory[1:], *arrays.values(), *gradients.values(), *room.values())
-            memory[0] += math.ceil(len(bits) / batch)
-        return loss
+    def steps(self, inputs, labels, batch, lr, memory, weights, arrays, gradient, gradients):
+        bits, starts = as_bits(inputs, self.n), np.cumsum([0, *self.classes])
+        shapes = {"hidden": (min(batch, len(bits)), self.width), "sums": (4, 16, 64)}
+        _, room = aligned(shapes, weights.dtype)
+        done, mean, square = memory
+        memory[0] += math.ceil(len(bits) / batch)
+        return mlp_descend(bits, labels, starts, batch, lr, done, weights, gradient, mean, square,
+                           *arrays.values(), *gradients.values(), *room.values())
 
     def predict(self, inputs):
-        (weights, arrays), starts = gathered(self), np.cumsum([0, *self.classes])
+        (_, arrays), bits = self.gathered(), as_bits(inputs, self.n)
         W, b, V, c = arrays.values()
-        bits, tasks = as_bits(inputs, len(W)), len(self.classes)
-        shapes = {"hidden": (len(bits), len(b)), "sums": (4, 16, 64), "scores": (len(bits), len(c))}
-        hidden, sums, scores = aligned(shapes, weights.dtype)[1].values()
+        starts, every = np.cumsum([0, *self.classes]), np.zeros((len(bits), len(self.classes)), int)
+        shapes = (len(bits), len(b)), (4, 16, 64), (len(bits), len(c))
+        hidden, sums, scores = [np.zeros(shape, W.dtype) for shape in shapes]
         product(pack(bits), W, hidden, sums)  # (size, n) (n, width) -> (size, width)
-        mlp_scores(hidden, np.zeros((len(bits), tasks), np.int64), starts, b, V, c, scores)
+        mlp_scores(hidden, every, starts, b, V, c, scores)
         return np.stack([z.argmax(axis=1) for z in np.split(scores, starts[1:-1], axis=1)], axis=1)
 
 
@@ -714,7 +712,7 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
 
 
 @dataclass
-class Bilinear(Network):
+class Bilinear(Compiled):
     """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
 
     A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the
@@ -740,31 +738,30 @@ class Bilinear(Network):
         if problem.tasks[0] != "sum" or tuple(problem.classes[1:]) != (2,):
             raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
         bits, _ = problem.sample(rng, 1)
-        self.classes, n, k = problem.classes, bits.shape[1], problem.classes[0] - 1
-        W = np.zeros((k, n + 1))
-        W[:, n] = k / 2 - np.arange(k)
-        begin(self, {"W": W, "v": np.zeros(k), "c": np.zeros(1)}, dtype)
+        self.classes, self.n, k = problem.classes, bits.shape[1], problem.classes[0] - 1
+        W = np.zeros((k, self.n + 1))
+        W[:, -1] = k / 2 - np.arange(k)
+        self.begin({"W": W, "v": np.zeros(k), "c": np.zeros(1)}, dtype)
+
+    def rate(self, batch):
+        return self.rates(self.n, self.classes[0] - 1, batch)[0]
 
     def loss_and_gradients(self, inputs, labels):
         """Return what labels cost, a mean over examples, as bilinear_batch says; its gradients."""
-        bits, (weights, arrays) = as_bits(inputs, self.shapes["W"][1] - 1), gathered(self)
+        bits, (weights, arrays) = as_bits(inputs, self.n), self.gathered()
         labels = as_labels(labels, len(bits), self.classes)
         _, gradients = aligned(self.shapes, weights.dtype)
         return bilinear_batch(bits, labels, *arrays.values(), *gradients.values()), gradients
 
-    def descend(self, inputs, labels, batch, lr=None):
-        batch, (k, columns) = number("batch", batch, 1), self.shapes["W"]
-        bits, (rate, ratio) = as_bits(inputs, columns - 1), self.rates(columns - 1, k, batch)
-        lr = number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
-        labels = as_labels(labels, len(bits), self.classes)
-        with lent(self) as (weights, arrays, gradient, gradients, _):
-            return bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient,
-                                    *arrays.values(), *gradients.values())
+    def steps(self, inputs, labels, batch, lr, memory, weights, arrays, gradient, gradients):
+        _, ratio = self.rates(self.n, self.classes[0] - 1, batch)
+        return bilinear_descend(as_bits(inputs, self.n), labels, batch, lr, ratio, weights,
+                                gradient, *arrays.values(), *gradients.values())
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
-        W, v, c = gathered(self)[1].values()
-        x = 2 * as_bits(inputs, W.shape[1] - 1).astype(W.dtype) - 1
+        W, v, c = self.gathered()[1].values()
+        x = 2 * as_bits(inputs, self.n).astype(W.dtype) - 1
         P = x @ W[:, :-1].T + W[:, -1]  # (size, n) -> (size, k)
         sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
         return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
@@ -988,9 +985,10 @@ def norm_forward(x, gain):
 
 
 @kernel
-def norm_backward(dy, x, scale, gain, dgain, dx):
-    """Write the gradient of gain into dgain, and add that of x to dx."""
-    width, along = x.dtype.type(len(x)), np.zeros_like(scale)  # what of dy only stretches x
+def norm_backward(dy, x, scale, gain, dx):
+    """Add the gradient of x to dx, and return that of gain."""
+    dgain, width = np.zeros_like(gain), x.dtype.type(len(x))
+    along = np.zeros_like(scale)  # what of dy only stretches x
     for h in range(len(x)):
         for i in range(len(scale)):
             along[i] += dy[h, i] * gain[h] * x[h, i] * scale[i] * scale[i] / width
@@ -1000,6 +998,7 @@ def norm_backward(dy, x, scale, gain, dgain, dx):
             total += dy[h, i] * x[h, i] * scale[i]
             dx[h, i] += scale[i] * (dy[h, i] * gain[h] - along[i] * x[h, i])
         dgain[h] = total
+    return dgain
 
 
 @kernel
@@ -1121,7 +1120,7 @@ def one_blas_thread():
 
 
 @dataclass
-class Transformer(Network):
+class Transformer(Compiled):
     """Pre-norm blocks with attention (Vaswani et al. 2017), trained from scratch by Adam.
 
     A position's embedding is the sum of its fields' embeddings. Each task is answered at the
@@ -1165,10 +1164,10 @@ class Transformer(Network):
 
         params = {"E": len(self.fields) ** -0.5 * rng.standard_normal((w, sum(self.fields)))}
         for layer in range(self.layers):
-            arrays = {"g": gain, "A": matrix(3 * w, w), "O": matrix(w, w), "h": gain}
-            arrays |= {"U": matrix(2 * w, w), "b": np.zeros(2 * w), "D": matrix(w, 2 * w)}
-            params |= {f"{name}{layer}": array for name, array in arrays.items()}
-        begin(self, params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
+            arrays = gain, matrix(3 * w, w), matrix(w, w), gain
+            arrays += matrix(2 * w, w), np.zeros(2 * w), matrix(w, 2 * w)
+            params |= {f"{name}{layer}": array for name, array in zip("gAOhUbD", arrays)}
+        self.begin(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
 
     def tokens(self, inputs):
         """Return inputs as sequences, (size, length, fields), and tasks' places, (size, tasks)."""
@@ -1181,15 +1180,11 @@ class Transformer(Network):
         places = np.tile(np.arange(self.n + tasks), (len(bits), 1))
         return np.dstack([places, values]), places[:, self.n :]
 
-    def layer(self, arrays, layer):
-        """Return one layer's arrays, in their order."""
-        return [arrays[f"{name}{layer}"] for name in ("g", "A", "O", "h", "U", "b", "D")]
+    def product(self, M, X):
+        """Return M @ X, `width` rows of M at a time: OpenBLAS is up to 1.8 times faster so."""
+        return (M.reshape(-1, self.width, M.shape[1]) @ X).reshape(len(M), -1)
 
-    def squares(self, M):
-        """Return M cut below every `width` rows: OpenBLAS is up to 1.8 times faster on squares."""
-        return M.reshape(-1, self.width, M.shape[1])  # (a width, b) -> (a, width, b)
-
-    def forward(self, params, tokens, places, told, keep=True):
+    def forward(self, params, tokens, places, told):
         """Return the logits of tasks that are `told`, (told, outputs), and what backward needs."""
         size, length, _ = tokens.shape
         read = (places * size + np.arange(size)[:, None])[told]  # columns: (size, tasks) -> (told,)
@@ -1198,94 +1193,85 @@ class Transformer(Network):
         onehot = np.concatenate(onehot).astype(params["E"].dtype)  # -> (values, positions)
         x, kept = params["E"] @ onehot, []  # -> (width, positions)
         for layer in range(self.layers):
-            g, A, O, h, U, b, D = self.layer(params, layer)
+            g, A, O, h, U, b, D = [params[f"{name}{layer}"] for name in "gAOhUbD"]
             y, scale = norm_forward(x, g)
-            qkv = (self.squares(A) @ y).reshape(-1, length, size)  # -> (3 width, length, size)
+            qkv = self.product(A, y).reshape(-1, length, size)  # -> (3 width, length, size)
             seen, attention = attention_forward(qkv, self.heads, self.causal)
             seen, before = seen.reshape(x.shape), x
             if layer == self.layers - 1:  # none will look at others any more: on with those read
                 seen, x = np.take(seen, read, axis=1), np.take(x, read, axis=1)  # -> (width, told)
             z = O @ seen + x
             y2, scale2 = norm_forward(z, h)
-            hidden = (self.squares(U) @ y2).reshape(len(U), -1)  # -> (2 width, positions)
+            hidden = self.product(U, y2)  # -> (2 width, positions)
             relu_forward(hidden, b)
-            if keep:
-                kept.append((before, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
+            kept.append((before, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
             x = D @ hidden + z  # -> (width, positions)
         y, scale = norm_forward(x, params["g"])
         logits = (params["H"] @ y + params["c"][:, None]).T  # -> (read, outputs)
         return logits, (onehot, kept, x, y, scale, read)
 
-    def backward(self, params, dlogits, state, gradients):
-        """Write the gradients, going back through forward's lines."""
+    def backward(self, params, dlogits, state):
+        """Return the gradients, going back through forward's lines."""
         onehot, kept, x, y, scale, read = state
-        gradients["H"][:], gradients["c"][:] = (y @ dlogits).T, dlogits.sum(axis=0)
+        gradients = {"H": (y @ dlogits).T, "c": dlogits.sum(axis=0)}
         dx, dy = np.zeros_like(x), np.ascontiguousarray((dlogits @ params["H"]).T)  # (width, read)
-        norm_backward(dy, x, scale, params["g"], gradients["g"], dx)
+        gradients["g"] = norm_backward(dy, x, scale, params["g"], dx)
         for layer in reversed(range(self.layers)):
-            g, A, O, h, U, b, D = self.layer(params, layer)
-            dg, dA, dO, dh, dU, db, dD = self.layer(gradients, layer)
+            g, A, O, h, U, b, D = [params[f"{name}{layer}"] for name in "gAOhUbD"]
             x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
-            np.matmul(self.squares(hidden), dx.T, out=self.squares(dD.T))  # dDᵀ = hidden dxᵀ
-            dhidden = (self.squares(D.T) @ dx).reshape(hidden.shape)
+            dD = self.product(hidden, dx.T).T
+            dhidden = self.product(D.T, dx)
             relu_backward(dhidden, hidden)
-            np.matmul(self.squares(dhidden), y2.T, out=self.squares(dU))
-            db[:] = dhidden.sum(axis=1)
-            norm_backward(U.T @ dhidden, z, scale2, h, dh, dx)
-            np.matmul(dx, seen.T, out=dO)
-            dseen = O.T @ dx
+            dU, db = self.product(dhidden, y2.T), dhidden.sum(axis=1)
+            dh = norm_backward(U.T @ dhidden, z, scale2, h, dx)
+            dO, dseen = dx @ seen.T, O.T @ dx
             if layer == self.layers - 1:
                 dseen = scatter(dseen, read, onehot.shape[1])
                 dx = scatter(dx, read, onehot.shape[1])
             dseen = dseen.reshape(qkv[: self.width].shape)  # -> (width, length, size)
             dqkv = attention_backward(dseen, qkv, attention).reshape(len(A), -1)
-            np.matmul(self.squares(dqkv), y.T, out=self.squares(dA))
-            norm_backward(A.T @ dqkv, x, scale, g, dg, dx)
-        np.matmul(dx, onehot.T, out=gradients["E"])
+            dA = self.product(dqkv, y.T)
+            dg = norm_backward(A.T @ dqkv, x, scale, g, dx)
+            found = zip("gAOhUbD", (dg, dA, dO, dh, dU, db, dD))
+            gradients |= {f"{name}{layer}": gradient for name, gradient in found}
+        gradients["E"] = dx @ onehot.T
+        return {name: gradients[name] for name in params}
 
-    def write_gradients(self, params, tokens, places, labels, gradients):
-        """Write the gradients of one batch into `gradients`, and return the loss."""
+    def batch(self, params, tokens, places, labels):
+        """Return the loss of one batch, and its gradients."""
         told = labels >= 0
         if not told.any():  # there is nothing to learn
-            for gradient in gradients.values():
-                gradient[:] = 0
-            return 0.0
+            return 0.0, {name: np.zeros_like(array) for name, array in params.items()}
         logits, state = self.forward(params, tokens, places, told)
         loss, dlogits = cross_entropy(logits, labels[told][:, None], [logits.shape[1]])
         questions = len(logits) / len(labels)  # the loss is a mean over examples, not questions
-        self.backward(params, questions * dlogits, state, gradients)
-        return questions * loss
+        return questions * loss, self.backward(params, questions * dlogits, state)
 
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of their labels' cross-entropies, and its gradients."""
-        weights, params = gathered(self)
-        tokens, places = self.tokens(inputs)
-        _, gradients = aligned(self.shapes, weights.dtype)
-        labels = as_labels(labels, len(tokens), self.classes)
-        return self.write_gradients(params, tokens, places, labels, gradients), gradients
+        (_, params), (tokens, places) = self.gathered(), self.tokens(inputs)
+        return self.batch(params, tokens, places, as_labels(labels, len(tokens), self.classes))
 
-    def descend(self, inputs, labels, batch, lr=None):
-        batch = number("batch", batch, 1)
-        lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
-        with lent(self) as (weights, params, gradient, gradients, memory):
-            tokens, places = self.tokens(inputs)
-            labels, total = as_labels(labels, len(tokens), self.classes), 0.0
-            for start in range(0, len(tokens), batch):
-                rows = slice(start, start + batch)
-                x = params, tokens[rows], places[rows], labels[rows], gradients
-                total += self.write_gradients(*x) * len(labels[rows])
-                memory[0] += 1
-                adam_kernel(weights, gradient, memory[1], memory[2], memory[0], lr)
+    def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
+        (tokens, places), total = self.tokens(inputs), 0.0
+        for start in range(0, len(tokens), batch):
+            rows = slice(start, start + batch)
+            loss, found = self.batch(params, tokens[rows], places[rows], labels[rows])
+            total += loss * len(labels[rows])
+            for name, array in found.items():
+                gradients[name][:] = array
+            memory[0] += 1
+            adam_kernel(weights, gradient, memory[1], memory[2], memory[0], lr)
         return total
 
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        (_, params), (tokens, places) = gathered(self), self.tokens(inputs)
+        (_, params), (tokens, places) = self.gathered(), self.tokens(inputs)
         answers, count = np.zeros(places.shape, np.int64), 16 * max(1, 50 // tokens.shape[1])
         for start in range(0, len(tokens), count):  # by so many that they stay in the cache
             rows = slice(start, start + count)
             all_tasks = np.ones(places[rows].shape, bool)
-            logits, _ = self.forward(params, tokens[rows], places[rows], all_tasks, keep=False)
+            logits, _ = self.forward(params, tokens[rows], places[rows], all_tasks)
             answers[rows] = logits.argmax(axis=1).reshape(-1, places.shape[1])  # -> (size, tasks)
         return answers
 
@@ -1365,7 +1351,7 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
 VERSION = 4  # changes whenever results do, so that stored ones of another version are not taken
 
 
-OURS = ParitySum, Lego, Code, Network, NumpyMLP, MLP, Bilinear, Transformer, Explicit
+OURS = ParitySum, Lego, Code, Network, NumpyMLP, Compiled, MLP, Bilinear, Transformer, Explicit
 
 
 def plain(value):
