@@ -1530,6 +1530,10 @@ USUAL = {  # for each problem: its networks, its supervision, and what a transfo
     "lego": (["transformer"], "multi-label", {"layers": 4, "heads": 4}),
     "code": (["transformer"], "multi-label", {"layers": 6}),
 }
+DATA = {  # what the data asks
+    "target": "{1} alone", "multi-task": "{2:.4g} % {0}", "multi-label": "all",
+    "explicit": "all, in turn", "curriculum": "{0}, {1}",
+}
 OPTIONS = """
 experiment:
 problem      NAME    parity, lego (chains of reasoning) or code (programs) (parity)
@@ -1605,19 +1609,18 @@ def planned(given):
     """Return train's arguments for all runs asked for. ValueError for an option of no use."""
     problem = PROBLEMS[given.get("problem", "parity")]
     names, supervision, tuned = USUAL[problem.name]
-    names = [given.get("network")] if "network" in given else names
+    names = [given["network"]] if "network" in given else names
     networks = [NETWORKS[name] for name in names]
-    supervision = given.get("supervision", supervision)
+    given = {"supervision": supervision, "seed": 0, "seeds": 1} | given
     useful = {"seeds", "json"} if "json" in given else {"seeds", "show"}
     for user in (problem, *networks, train, sweep):
         useful |= pick(user, given).keys()
-    if supervision != "multi-task":
+    if given["supervision"] != "multi-task":
         useful.discard("p")
     for name in given.keys() - useful:
         also = ", --json" if "json" in given else ""
         raise ValueError(f"--{name} is of no use with problem {problem.name}, network "
-                         f"{' or '.join(names)}, supervision {supervision}{also}")
-    given = {"seed": 0, "seeds": 1} | given | {"supervision": supervision}
+                         f"{' or '.join(names)}, supervision {given['supervision']}{also}")
     if Transformer in networks:
         given = tuned | given
     runs, first = [], number("seed", given["seed"], 0, np.inf)
@@ -1645,15 +1648,11 @@ def table(found):
     helper = helpers[0] if len(helpers) == 1 else "helpers"
     lines = [line.format("network", "the data asks", helper, target, "learned", "examples")]
     for (control, network, supervision), group in sorted(groups.items()):
-        data = {"target": f"{target} alone", "multi-label": "all", "explicit": "all, in turn",
-                "multi-task": f"{100 * group[0][0].get('p', 0.2):.4g} % {helper}"}
-        right = {task: np.median([run.history[-1]["accuracy"][task] for _, run in group])
-                 for task in (*helpers, target)}
-        worst = min([right[task] for task in helpers], default=0)
-        lines.append(line.format(
-            network, data.get(supervision, f"{helper}, {target}"),
-            "not asked" if control or not helpers else f"{100 * worst:.1f} %",
-            f"{100 * right[target]:.1f} %", *outcome(group)))
+        data = DATA[supervision].format(helper, target, 100 * group[0][0].get("p", 0.2))
+        right = [np.median([100 * run.history[-1]["accuracy"][task] for _, run in group])
+                 for task in (*helpers, target)]
+        worst = "not asked" if control or not helpers else f"{min(right[:-1]):.1f} %"
+        lines.append(line.format(network, data, worst, f"{right[-1]:.1f} %", *outcome(group)))
     lines += ["", f"Learned: {target} is right on 99 % of 10,000 other examples. The control,",
               f"{target} alone, saw as many. Of several seeds: the median (least-most)."]
     return "\n".join(lines)
@@ -1695,9 +1694,9 @@ def show(problem, inputs, labels, answers):
         for line in problem.show(example).splitlines():
             marks = ["^" if j in getattr(problem, "support", ()) else " " for j in range(len(line))]
             for start in range(0, len(line), 72):
-                print("    " + line[start : start + 72].rstrip())
-                if "^" in marks[start : start + 72]:
-                    print("    " + "".join(marks[start : start + 72]).rstrip())
+                for text in (line, "".join(marks)):
+                    if text[start : start + 72].strip():
+                        print("    " + text[start : start + 72].rstrip())
         for who, (tasks, said) in {"": (problem.tasks, labels), **answers}.items():
             words = []
             for task, name, answer, label in zip(problem.tasks, names, said[i], labels[i]):
