@@ -496,20 +496,17 @@ def pack(bits):
 @inlined
 def product_columns(packed, M, out, sums, left, size):
     """`product`, for `size` columns from `left` on."""
-    right, last, real = left + size, len(M) - 1, M.dtype.type
+    right, real = left + size, M.dtype.type
     for c in range(len(packed)):
         for g in range(4):
-            j, t = 16 * c + 4 * g, sums[g]
-            w, x = M[min(j, last), left:right], M[min(j + 1, last), left:right]
-            y, z = M[min(j + 2, last), left:right], M[min(j + 3, last), left:right]
-            has_y, has_z = real(j + 2 <= last), real(j + 3 <= last)  # 0 for rows that M lacks
-            for s in range(4):  # the signs of w and x, for each those of y and z
-                sign_w = real((2 * (s & 1) - 1) * (j <= last))
-                sign_x = real(((s & 2) - 1) * (j + 1 <= last))
-                for h in range(size):
-                    wx, more_y, more_z = sign_w * w[h] + sign_x * x[h], has_y * y[h], has_z * z[h]
-                    t[s, h], t[4 + s, h] = wx - more_y - more_z, wx + more_y - more_z
-                    t[8 + s, h], t[12 + s, h] = wx - more_y + more_z, wx + more_y + more_z
+            sums[g, 0, :size] = 0
+            for r in range(min(4, len(M) - 16 * c - 4 * g)):
+                row, known = M[16 * c + 4 * g + r, left:right], 1 << r
+                for s in range(known):  # each row doubles the number of sums
+                    less, more = sums[g, s], sums[g, known + s]
+                    for h in range(size):
+                        more[h] = less[h] + row[h]
+                        less[h] -= row[h]
         keep = real(c > 0)  # what was in out before does not count
         for i in range(len(out)):
             row, bits = out[i, left:right], packed[c, i]
