@@ -26,7 +26,7 @@ import numpy as np
 
 @dataclass  # writes __init__: n, k and seed, which have a type, become its arguments
 class ParitySum:
-    """n random bits, k of them hidden: how many of the hidden are 1? Is this odd?
+    """n random bits, k of them hidden: how many of those are 1? Is this number odd?
 
         01011111100000101100001011011001110011111110101100    an input: n = 50 bits
           ^ ^             ^    ^            ^                 k = 5 hidden, not shown
@@ -775,12 +775,12 @@ class Bilinear(Compiled):
 
 @dataclass
 class Lego:
-    """A chain of k variables, each plus or minus the one before, shuffled (Zhang et al. 2022).
+    """A chain of k variables, each plus or minus the one before, in any order.
 
-    "c = -b; d = -1; a = +1; e = +d; b = -a": task t asks for the value of the chain's t-th
-    variable, and so for t hops of reasoning; label 0 stands for -1, label 1 for +1. `others` is the
-    number of variables in further, shorter chains, for which no task asks. Without them the last
-    value would be the product of all signs, in any order; a single one leaves a similar shortcut.
+    "c = -b; d = -1; a = +1; e = +d; b = -a" (Zhang et al. 2022): task t asks for the value of the
+    chain's t-th variable, and so for t hops of reasoning; label 0 stands for -1, label 1 for +1.
+    `others` is the number of variables in further, shorter chains, for which no task asks. Without
+    them the last value would be the product of all signs; a single one leaves a similar shortcut.
 
     An example is one position for each clause, int64 (k + others, 3): the variable assigned, the
     sign (0 for minus), and what it is assigned, k + others standing for the constant.
@@ -835,7 +835,7 @@ class Lego:
 
 @dataclass
 class Code:
-    """A program of k lines, each computing modulo a number with what the lines before it assigned.
+    """A program of k lines, each computing with a name that a line before it assigned.
 
     "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
     before and a constant, in either order, the first line two constants. Names may be used again.
@@ -1699,12 +1699,13 @@ def show(problem, inputs, labels, answers):
             for task, name, answer, label in zip(problem.tasks, names, said[i], labels[i]):
                 if task in tasks:
                     wrong = " (wrong)" if answer != label else ""
-                    words.append(f"{name} = {values[answer]}{wrong}")
-            print(textwrap.indent(textwrap.fill(who + ", ".join(words), 76), "    "))
+                    words.append(f"{name} = {values[answer]}{wrong}".replace(" ", "~"))
+            text = textwrap.fill(who + ", ".join(words), 76).replace("~", " ")  # breaks at commas
+            print(textwrap.indent(text, "    "))
     for who, (_, said) in answers.items():
         right = np.count_nonzero(said[:, -1] == labels[:, -1])
-        print(f"\n    {who}{problem.tasks[-1]} right {right} times of {len(labels)}", end="")
-    print(flush=True)
+        print(f"\n    {who}{problem.tasks[-1]} right in {right} of {len(labels)}", end="")
+    print("\n" if answers else "", flush=True)
 
 
 def picture(problem, looks):
