@@ -1,7 +1,7 @@
 """Implicit intermediate supervision: an easy question in the data teaches a hard one.
 
 Show a network examples of the parity of 5 hidden bits out of 50, and it only guesses.
-Let a fifth of them ask for the *sum* of these bits, and after as many examples it
+Let a fifth of them ask for the *sum* of these bits, and with no more examples it
 answers both, though nobody says that one helps with the other. Run:
 python iis.py --p 0.2 --n 50 --k 5
 
@@ -21,7 +21,7 @@ import numpy as np
 #     inputs, labels = problem.sample(...)    # labels are the answers to all questions
 #     labels = supervise(labels, ...)         # keep some back: this is the new idea
 #     network.descend(inputs, labels, ...)    # learn from the others
-#     answers = network.predict(...)          # is the target right on new inputs? stop
+#     answers = network.predict(...)          # right on new inputs, too? Then stop
 
 
 @dataclass  # writes __init__: n, k and seed, which have a type, become its arguments
@@ -32,8 +32,8 @@ class ParitySum:
           ^ ^             ^    ^            ^                 k = 5 hidden, not shown
         sum = 2, parity = 0                                   the labels
 
-    A hidden bit that is 1 makes the sum larger, on average: each can be found by
-    itself. The parity it makes 1 no more often than 0, and so this question is hard.
+    A hidden bit that is 1 makes the sum larger, on average: so each hidden bit can be
+    found by itself. The parity is 1 half of the time, whatever that bit is: it is hard.
     """
     n: int = 50
     k: int = 5
@@ -42,11 +42,11 @@ class ParitySum:
     tasks = ("sum", "parity")
 
     def __post_init__(self):  # when n, k and seed are set
-        self.n = number("n", self.n, 1, 100_000)  # refuses another n: see below
+        self.n = number("n", self.n, 1, 100_000)  # refuses other numbers: below
         self.k = number("k", self.k, 1, self.n)
         self.seed = number("seed", self.seed, 0, np.inf)
         shuffled = np.random.default_rng(self.seed).permutation(self.n)
-        self.support = np.sort(shuffled[: self.k])  # the hidden ones: (n,) -> (k,)
+        self.support = np.sort(shuffled[: self.k])  # places of the hidden bits: (k,)
         self.classes = (self.k + 1, 2)  # how many answers: 0 ... k to the sum, 0 and 1
 
     def sample(self, rng, size):
@@ -69,9 +69,9 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 def supervise(labels, rng, supervision, p=0.2):
     """Keep some of the labels, (size, tasks), back: -1 means "not told".
 
-    multi-task   one answer: a helper's with probability p, else the target's
     target       the target's answer alone: the control, which no helper helps
-    curriculum   helpers' answers alone until they are learned, then the target's
+    multi-task   one answer: a helper's with probability p, else the target's
+    curriculum   the same, but `train` sets p: 1 until helpers are learned, then 0
     multi-label  all answers
     explicit     all, and each is read before the next is given: a chain of thought
     """
@@ -83,7 +83,7 @@ def supervise(labels, rng, supervision, p=0.2):
         return labels
     size, tasks = labels.shape
     easy = rng.random(size) < (0 if supervision == "target" else p)
-    helper = rng.integers(0, max(1, tasks - 1), size)  # if there is none: 0, the target
+    helper = rng.integers(0, max(1, tasks - 1), size)  # without helpers 0, the target
     asked = np.where(easy, helper, tasks - 1)  # one task for each example: (size,)
     told = asked[:, None] == np.arange(tasks)  # (size, 1), (tasks,) -> (size, tasks)
     return np.where(told, labels, -1)
@@ -109,7 +109,7 @@ class Network:
 
     def adam(self, gradients, lr):
         """Move weights by lr, less if a gradient changes sign (Kingma and Ba 2015)."""
-        if getattr(self, "trained", None) is not self.params:  # the first step of these
+        if getattr(self, "trained", None) is not self.params:  # new ones, from init
             need = {name: np.shape(array) for name, array in self.params.items()}
             have = {name: np.shape(array) for name, array in gradients.items()}
             if need != have:
@@ -117,10 +117,10 @@ class Network:
             self.trained, self.memory = self.params, {}
         for name, gradient in gradients.items():
             step, mean, square = self.memory.get(name, (1, 0, 0))
-            mean = 0.9 * mean + 0.1 * gradient  # a running mean of the gradient
+            mean = 0.9 * mean + 0.1 * gradient  # a running mean: at first too small
             square = 0.999 * square + 0.001 * gradient**2  # and one of its square
-            self.memory[name] = step + 1, mean, square  # both began at 0, too small:
-            mean, square = mean / (1 - 0.9**step), square / (1 - 0.999**step)
+            self.memory[name] = step + 1, mean, square
+            mean, square = mean / (1 - 0.9**step), square / (1 - 0.999**step)  # mended
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
     def __getattr__(self, name):  # is called if an attribute is missing: before init
@@ -132,16 +132,16 @@ class Network:
 def cross_entropy(logits, labels, classes):
     """Return the mean loss, and its derivative with respect to the logits.
 
-    A row of logits, (size, outputs), holds the scores z of each task's answers in turn.
+    A row of logits has a score z for each answer of each task: 6 of the sum, then 2.
     softmax(z) = exp(z) / sum(exp(z)) turns them into probabilities. A label's loss is
     -log of its probability, log(sum(exp(z))) - z[label]; its derivative is softmax(z),
     minus 1 at the label. A label of -1, which is not told, adds no loss.
     """
-    size = max(1, len(logits))  # no examples have no mean: they are refused
+    size = max(1, len(logits))  # no examples have no mean: `checked` refuses them
     labels = checked("labels", labels, (size, len(classes)), -1, classes)
     loss, dlogits, start = 0.0, np.zeros(logits.shape, np.result_type(logits, "f4")), 0
     for task, count in enumerate(classes):
-        told = labels[:, task] >= 0  # by which examples: (size,)
+        told = labels[:, task] >= 0  # in these examples: (size,)
         z = logits[told, start : start + count]  # (size, outputs) -> (told, count)
         z = z - z.max(axis=1, keepdims=True)  # same softmax, no overflow
         total = np.exp(z).sum(axis=1, keepdims=True)  # (told, count) -> (told, 1)
@@ -154,12 +154,12 @@ def cross_entropy(logits, labels, classes):
 
 @dataclass
 class NumpyMLP(Network):
-    """`width` hinges max(0, ·): a few add up to a zigzag, as parity is in the sum."""
+    """`width` hinges max(0, ·), which can add up to 0 1 0 1 ...: parity by the sum."""
     width: int = 128
     name = "numpy"
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw W and V, over the root of how many terms are summed; b, c start at 0."""
+        """Draw W up to ±1/sqrt(n), V up to ±1/sqrt(width); b and c start at 0."""
         width = number("width", self.width, 1, 1_000_000)
         bits, _ = problem.sample(rng, 1)  # an example tells n
         bits = checked(f"bits for network {self.name}", bits, ("size", "n"), 0, 2)
@@ -170,7 +170,7 @@ class NumpyMLP(Network):
         self.params = {name: array.astype(dtype) for name, array in params.items()}
 
     def forward(self, inputs):
-        """Return the inputs with -1 for a bit of 0, the hidden units and the logits."""
+        """Return x, the bits as -1 and 1; the hidden units; and the logits."""
         W, b, V, c = [self.params[name] for name in ("W", "b", "V", "c")]
         x = 2 * checked("inputs", inputs, ("size", self.n), 0, 2).astype(W.dtype) - 1
         hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
@@ -188,7 +188,7 @@ class NumpyMLP(Network):
     def predict(self, inputs):
         """Take each task's highest score: (size, n) -> answers, int64 (size, tasks)."""
         _, _, logits = self.forward(inputs)
-        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # by task
+        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # 6 | 2
         return np.stack([z.argmax(axis=1) for z in heads], axis=1)
 
 
@@ -208,7 +208,7 @@ def checked(name, array, shape, low, below):
     for wanted, length in zip(shape, array.shape):
         fits = fits and (wanted == length or isinstance(wanted, str))  # "size" is any
     if fits:
-        columns = array.T if np.ndim(below) else [array]  # each may have its own bound
+        columns = array.T if np.ndim(below) else [array]  # one bound for each
         highest = [column.max(initial=0) for column in columns]
         if array.min(initial=0) >= low and np.less(highest, below).all():
             return array
@@ -226,7 +226,7 @@ class Run:  # the result of one training
     solved_at: int | None = None  # examples seen when the target was first 99 % right
     examples: int = 0  # seen in all
     network: object = None  # as trained
-    history: list = field(default_factory=list)  # a dict per test
+    history: list = field(default_factory=list)  # [] at first, then a dict per test
 
 
 def check_problem(problem, network, rng):
@@ -237,7 +237,7 @@ def check_problem(problem, network, rng):
     tasks, classes = problem.tasks, problem.classes
     if isinstance(tasks, str) or not len(set(tasks)) == len(tasks) == len(classes):
         raise ValueError(f"tasks must be names, one for each of classes, not {tasks!r}")
-    for source, size in ((np.random.default_rng(0), 3), (rng, 10_000)):
+    for source, size in ((np.random.default_rng(0), 3), (rng, 10_000)):  # 3 as a trial
         inputs, labels = problem.sample(source, size)
         checked("labels", labels, (size, len(tasks)), 0, classes)
         if len(inputs) != size or np.ma.is_masked(inputs) or np.ma.is_masked(labels):
@@ -251,11 +251,11 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
           dtype=np.float32, report=None):
     """Train until the target is solved: 99 % right on 10,000 examples to test on.
 
-    Test after every `every` examples, then call report(run). ValueError, Diverged."""
+    Test every `every` examples, then call report(run). Raise ValueError or Diverged."""
     examples, batch = number("examples", examples, 1), number("batch", batch, 1)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
     test, truth = check_problem(problem, network, rng_test)
-    supervision = getattr(network, "supervision", supervision)  # an Explicit has one
+    supervision = getattr(network, "supervision", supervision)  # Explicit has its own
     if supervision == "explicit" and not hasattr(network, "supervision"):
         network = Explicit(network)  # part 3: it answers one question after the other
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
@@ -273,16 +273,16 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
         if not all(np.isfinite(x).all() for x in (loss, *network.params.values())):
             raise Diverged("the loss is not finite any more: try a smaller lr")
         run.examples += size
-        right = network.predict(test[:2_000]) == truth[:2_000]  # (2,000, tasks)
+        right = network.predict(test[:2_000]) == truth[:2_000]  # a quick test
         looks_solved = right[:, -1].mean() > 0.98 and not run.solved_at
         if looks_solved or run.examples == examples:
-            right = network.predict(test) == truth  # on all of them: (10,000, tasks)
-        right, seconds = right.mean(axis=0), time.perf_counter() - began  # (tasks,)
-        if right[-1] >= 0.99 and not run.solved_at:
+            right = network.predict(test) == truth  # the full test: (10,000, tasks)
+        accuracy, seconds = right.mean(axis=0), time.perf_counter() - began  # (tasks,)
+        if accuracy[-1] >= 0.99 and not run.solved_at:
             run.solved_at = run.examples
         run.history.append({"examples": run.examples, "seconds": seconds, "loss": loss,
-                            "accuracy": dict(zip(problem.tasks, right.tolist()))})
-        if supervision == "curriculum" and (right[:-1] >= 0.99).all():
+                            "accuracy": dict(zip(problem.tasks, accuracy.tolist()))})
+        if supervision == "curriculum" and (accuracy[:-1] >= 0.99).all():
             p = 0.0  # the helpers are learned: from now on the target alone
         if report:
             report(run)
