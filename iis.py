@@ -71,9 +71,9 @@ def supervise(labels, rng, supervision, p=0.2):
 
     target       the target's answer alone: the control, which no helper helps
     multi-task   one answer: a helper's with probability p, else the target's
-    curriculum   the same, but `train` sets p: 1 until helpers are learned, then 0
+    curriculum   the same, with p = 1 until helpers are learned, then p = 0
     multi-label  all answers
-    explicit     all, and each is read before the next is given: a chain of thought
+    explicit     all; each is read before the next is given: a chain of thought
     """
     p = number("p", p, 0, 1, whole=False)
     labels = checked("labels", labels, ("size", "tasks"), -1, np.inf).astype(np.int64)
@@ -260,8 +260,7 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
         network = Explicit(network)  # part 3: it answers one question after the other
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
     network.init(problem, rng_start, dtype)
-    answers, shape = network.predict(test[:3]), (3, len(problem.tasks))
-    checked("what predict returns", answers, shape, -np.inf, np.inf)
+    checked("predict", network.predict(test[:3]), (3, len(truth[0])), -np.inf, np.inf)
     run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
         wait = min(max(6_400, run.examples // 16), 64_000) if every is None else every
@@ -447,10 +446,9 @@ class Compiled(Network):
 
     def descend(self, inputs, labels, batch, lr=None):
         """As Network.descend; puts the params back in place when it ends, also when it raises."""
-        batch = number("batch", batch, 1)
+        params, (weights, arrays), batch = self.params, self.gathered(), number("batch", batch, 1)
         lr = number("lr", self.rate(batch) if lr is None else lr, 0, 1e38, whole=False)
         labels = as_labels(labels, len(inputs), self.classes)
-        params, (weights, arrays) = self.params, self.gathered()
         for name, array in params.items():
             if not array.flags.writeable or params[name] is not array:  # a file makes new ones
                 raise ValueError(f"params[{name!r}] cannot be written to")
@@ -745,7 +743,7 @@ class Bilinear(Compiled):
 
     def loss_and_gradients(self, inputs, labels):
         """Return what labels cost, a mean over examples, as bilinear_batch says; its gradients."""
-        bits, (weights, arrays) = as_bits(inputs, self.n), self.gathered()
+        (weights, arrays), bits = self.gathered(), as_bits(inputs, self.n)
         labels = as_labels(labels, len(bits), self.classes)
         _, gradients = aligned(self.shapes, weights.dtype)
         return bilinear_batch(bits, labels, *arrays.values(), *gradients.values()), gradients

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import pickle
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -26,18 +25,20 @@ import iis
 
 iis.one_blas_thread()  # small products do not gain from more
 HERE = Path(__file__).parent
+BRIEF = ["--network", "bilinear", "--n", "10", "--k", "2"]  # learned at once
 
 
+# What several tests use
 def every_input(n):
     """All 2ⁿ inputs of n bits."""
     return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(np.uint8)
 
 
-def some_labels(problem, size=40, seed=1):
+def some_labels(problem):
     """Inputs, and labels of which about half are missing: some examples carry none at all."""
-    rng = np.random.default_rng(seed)
-    inputs, labels = problem.sample(rng, size)
-    return inputs, np.where(rng.random(labels.shape) < 0.5, labels, -1)
+    rng = np.random.default_rng(1)
+    inputs, labels = problem.sample(rng, 40)
+    return inputs, np.where(rng.random(labels.shape) < 0.5, labels.astype(int), -1)
 
 
 def started(network, problem, dtype=np.float64):
@@ -49,9 +50,16 @@ def started(network, problem, dtype=np.float64):
     return network
 
 
-def flat(gradients):
-    """All gradients in one vector."""
-    return np.hstack([array.ravel() for array in gradients.values()])
+def first_batch(network, size=60):
+    """Inputs and labels of a problem of nine bits, on which the network is started."""
+    problem, rng = iis.ParitySum(9, 2), np.random.default_rng(0)
+    network.init(problem, rng)
+    return problem.sample(rng, size)
+
+
+def flat(arrays):
+    """All gradients, or params, in one vector."""
+    return np.hstack([array.ravel() for array in arrays.values()])
 
 
 def cost(logits, labels):
@@ -60,23 +68,10 @@ def cost(logits, labels):
     return -sum(logs[i, label] for i, label in enumerate(labels) if label >= 0)
 
 
-def check_gradients(network, problem):
-    """Assert that the gradients equal central differences of the loss, and those in single precision."""
-    inputs, labels = some_labels(problem)
-    single_loss, single = started(network, problem, np.float32).loss_and_gradients(inputs, labels)
-    loss, gradients = started(network, problem).loss_and_gradients(inputs, labels)
-    assert abs(single_loss / loss - 1) <= 1e-4 and gradients.keys() == network.params.keys()
-    assert iis.check_gradients(network, inputs, labels)[1] <= 1e-6
-    for name, array in network.params.items():
-        assert gradients[name].shape == array.shape and gradients[name].dtype == np.float64
-        error = np.linalg.norm(single[name] - gradients[name]) / np.linalg.norm(gradients[name])
-        assert single[name].dtype == np.float32 and error <= 1e-4, (name, error)
-
-
 def runs_of(make, seeds, n=50, k=5, **settings):
     """Arguments of train: a run for each seed."""
-    problems = [iis.ParitySum(n, k, seed) for seed in range(seeds)]
-    return [{"problem": problem, "network": make(), "seed": problem.seed} | settings for problem in problems]
+    return [{"problem": iis.ParitySum(n, k, seed), "network": make(), "seed": seed} | settings
+            for seed in range(seeds)]
 
 
 def train_all(runs):
@@ -86,16 +81,18 @@ def train_all(runs):
 
 
 def solved_at(runs):
+    """After how many examples each of the runs is solved."""
     return [run.solved_at for run in train_all(runs)]
 
 
 def check_learned(problem, network, supervision, **settings):
-    """Assert that training solves the problem, and that the network answers fresh examples too."""
+    """Assert that training solves the problem, and the network answers fresh examples too."""
     run = iis.train(problem, network, supervision, **settings)
     inputs, labels = problem.sample(np.random.default_rng(5), 2_000)
     right = (run.network.predict(inputs) == labels).mean(axis=0)
     right = right[-1] if supervision in ("target", "curriculum") else right.min()
-    assert run.solved_at and right >= 0.98 and run.history[-1]["accuracy"].keys() == set(problem.tasks)
+    assert run.solved_at and right >= 0.98
+    assert run.history[-1]["accuracy"].keys() == set(problem.tasks)
 
 
 def history(run):
@@ -103,15 +100,93 @@ def history(run):
     return [record | {"seconds": 0} for record in run.history]
 
 
+def begun(*options, file="iis.py", **settings):
+    """A process that runs a file with options."""
+    usual = {"cwd": HERE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, file, *map(str, options)], **usual | settings)
+
+
+def command(*options, **settings):
+    """The same, when it has ended."""
+    process = begun(*options, **settings)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(options, process.returncode, out, err)
+
+
 def python(code, **environment):
     """What Python prints when it runs the code in a process of its own."""
-    line = [sys.executable, "-c", code]
-    return subprocess.check_output(line, cwd=HERE, env=os.environ | environment, text=True)
+    done = command(code, file="-c", env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def main(capsys, *options):
+    """The same in this process, which is faster."""
+    try:
+        status = iis.main([str(option) for option in options])
+    except SystemExit as stopped:
+        status = stopped.code
+    printed = capsys.readouterr()
+    return subprocess.CompletedProcess(options, status, printed.out, printed.err)
+
+
+def complaints(err):
+    """The lines on standard error, but for the word that something is compiled."""
+    return [line for line in err.splitlines() if not line.startswith("iis.py: compiling ")]
+
+
+def table_of(text):
+    """The rows of the table that a command prints, each by its headings."""
+    lines = text[text.index("\nnetwork ") + 1 :].split("\n\n")[0].splitlines()
+    headings, *rows = [re.split("  +", line) for line in lines]
+    return [dict(zip(headings, row)) for row in rows]
+
+
+def stored(path):
+    """What a store holds: {call of train: record}."""
+    with contextlib.closing(sqlite3.connect(path)) as store:
+        return dict(store.execute("SELECT run, record FROM runs"))
+
+
+# Problems and networks of one's own
+class Own:
+    """A problem of one's own, with class attributes only: two sums of three bits; one's parity."""
+    tasks, classes = ("sum", "other", "parity"), (4, 4, 2)
+
+    def sample(self, rng, size):
+        bits = rng.integers(0, 2, (size, 12), dtype=np.uint8)
+        sums, others = bits[:, :3].sum(axis=1), bits[:, 3:6].sum(axis=1)  # as NumPy sums: unsigned
+        return bits, np.stack([sums, others, sums % 2], axis=1)
+
+
+class Tanh(iis.NumpyMLP):
+    """A network of one's own, the third exercise: tanh in place of the hinge."""
+    def forward(self, inputs):
+        W, b, V, c = self.params.values()
+        x = 2 * inputs.astype(W.dtype) - 1
+        hidden = np.tanh(x @ W + b)
+        return x, hidden, hidden @ V.T + c
+
+    def loss_and_gradients(self, inputs, labels):
+        x, hidden, logits = self.forward(inputs)
+        loss, dlogits = iis.cross_entropy(logits, labels, self.classes)
+        dz = dlogits @ self.params["V"] * (1 - hidden**2)  # tanh' = 1 - tanh²
+        gradients = {"W": x.T @ dz, "b": dz.sum(axis=0)}
+        return loss, gradients | {"V": dlogits.T @ hidden, "c": dlogits.sum(axis=0)}
+
+
+def odd(kind, **changed):
+    """An object of a class that differs, and is in no file."""
+    return type("Odd", (kind,), changed)()
+
+
+OWN = [(Own(), iis.NumpyMLP()), (Own(), iis.MLP()), (Own(), Tanh()), (iis.ParitySum(12, 3), Tanh())]
+NETWORKS = [iis.NumpyMLP(9), iis.MLP(7), iis.Bilinear(), iis.Transformer(8, 2, 4, causal=True)]
+NETWORKS += [iis.Explicit(iis.MLP(7))]
+each_network = pytest.mark.parametrize("network", NETWORKS, ids=repr)
 
 
 # The files
-
-
 def the_idea():
     """The source of iis.py up to the end of train."""
     source = (HERE / "iis.py").read_text()
@@ -128,13 +203,13 @@ control = train(problem, NumpyMLP(), "target", examples=run.examples)
 print(run.solved_at, control.solved_at, control.history[-1]["accuracy"]["parity"])
 """
     (tmp_path / "idea.py").write_text(the_idea() + use)
-    done = subprocess.run([sys.executable, "idea.py"], cwd=tmp_path, capture_output=True, text=True)
+    done = command(file="idea.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run, control, accuracy = done.stdout.split()
     assert int(run) < 300_000 and control == "None" and 0.48 <= float(accuracy) <= 0.52
 
 
-MARKS = {"iis.py": (16_600, 1_880), "plots.py": (13_700, 1_250), "test_iis.py": (19_500, 1_800)}
+MARKS = {"iis.py": (16_300, 1_860), "plots.py": (13_700, 1_250), "test_iis.py": (18_000, 1_650)}
 
 
 @pytest.mark.parametrize("name, tokens, lines", [(name, *mark) for name, mark in MARKS.items()])
@@ -144,36 +219,30 @@ def test_the_files_are_short(name, tokens, lines):
     kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(text).readline)]
     if sys.version_info < (3, 12):  # later f-strings are several tokens
         assert sum(kind not in layout for kind in kinds) - 1 <= tokens
-    assert text.count("\n") <= lines and max(map(len, text.splitlines())) <= 110
+    assert text.count("\n") <= lines and max(map(len, text.splitlines())) <= 100
 
 
 def test_the_idea_fits_a_projector():
     lines = the_idea().splitlines()
     assert len(lines) <= 290 and max(map(len, lines)) <= 88
-    assert max(map(len, (HERE / "iis.py").read_text().splitlines())) <= 100
     for node in ast.walk(ast.parse(the_idea())):
-        assert not isinstance(node, ast.FunctionDef) or node.end_lineno - node.lineno < 40, node.name
+        short = not isinstance(node, ast.FunctionDef) or node.end_lineno - node.lineno < 40
+        assert short, node.name
 
 
 # 1. The idea
-
-
 @pytest.mark.parametrize("n", [5, 8, 50, 65, 1000])
-def test_labels_equal_a_recount_from_the_bits(n):
+def test_bits_are_uniform_and_labels_equal_a_recount_from_those_that_the_seed_draws(n):
     problem = iis.ParitySum(n, k=5, seed=n)
-    inputs, labels = problem.sample(np.random.default_rng(0), 200)
-    assert inputs.dtype == np.uint8 and inputs.shape == (200, n)
-    assert labels.dtype == np.int64 and labels.shape == (200, 2)
+    inputs, labels = problem.sample(np.random.default_rng(0), 10_000)
+    assert inputs.dtype == np.uint8 and inputs.shape == (10_000, n)
+    assert labels.dtype == np.int64 and labels.shape == (10_000, 2)
+    assert abs(inputs.mean(axis=0) - 0.5).max() < 0.025  # five standard deviations
     assert problem.tasks == ("sum", "parity") and problem.classes == (6, 2)
-    assert problem.support.shape == (5,) and sorted(set(problem.support)) == list(problem.support)
-    for example, (total, parity) in zip(inputs.tolist(), labels):
+    assert problem.support.shape == (5,) and sorted({*problem.support}) == [*problem.support]
+    for example, (total, parity) in zip(inputs[:200].tolist(), labels):
         assert total == sum(example[i] for i in problem.support) and parity == total % 2
         assert problem.show(example) == "".join(map(str, example)) and set(example) <= {0, 1}
-
-
-def test_bits_are_uniform_and_the_seed_draws_the_support():
-    inputs, _ = iis.ParitySum(100, 3).sample(np.random.default_rng(0), 10_000)
-    assert abs(inputs.mean(axis=0) - 0.5).max() < 0.025  # five standard deviations
     supports = [tuple(iis.ParitySum(50, 5, seed).support) for seed in range(20)]
     assert len(set(supports)) == 20 and supports[3] == tuple(iis.ParitySum(50, 5, 3).support)
 
@@ -203,125 +272,50 @@ def test_the_loss_is_the_mean_over_examples_of_the_summed_cross_entropies():
     W, b, V, c = network.params.values()
     assert W.shape == (12, 7) and b.shape == (7,) and V.shape == (4 + 2, 7) and c.shape == (4 + 2,)
     logits = np.maximum((2.0 * inputs - 1) @ W + b, 0) @ V.T + c
-    expected = (cost(logits[:, :4], labels[:, 0]) + cost(logits[:, 4:], labels[:, 1])) / len(inputs)
+    expected = (cost(logits[:, :4], labels[:, 0]) + cost(logits[:, 4:], labels[:, 1])) / 40
     assert np.isclose(network.loss_and_gradients(inputs, labels)[0], expected, rtol=1e-12)
     predicted = np.stack([logits[:, :4].argmax(axis=1), logits[:, 4:].argmax(axis=1)], axis=1)
     assert (network.predict(inputs) == predicted).all()
 
 
-@pytest.mark.parametrize("n, k", [(10, 3), (70, 4)])
-def test_the_plain_mlps_gradients_equal_central_differences(n, k):
-    check_gradients(iis.NumpyMLP(9), iis.ParitySum(n, k))
-
-
-def test_a_wrong_gradient_is_named():
-    class Wrong(iis.NumpyMLP):
-        def loss_and_gradients(self, inputs, labels):
-            loss, gradients = super().loss_and_gradients(inputs, labels)
-            return loss, gradients | {"V": 1.01 * gradients["V"]}
-
-    network, problem = Wrong(5), iis.ParitySum(8, 2)
-    name, error = iis.check_gradients(started(network, problem), *some_labels(problem))
-    assert name == "V" and abs(error - 0.01) < 1e-6
-
-
-class Own:
-    """A problem of one's own, with class attributes only: how many of three bits are 1, and is that odd?"""
-
-    tasks = ("sum", "parity")
-    classes = (4, 2)
-
-    def sample(self, rng, size):
-        bits = rng.integers(0, 2, (size, 12), dtype=np.uint8)
-        sums = bits[:, :3].sum(axis=1)  # as NumPy gives it: unsigned
-        return bits, np.stack([sums, sums % 2], axis=1)
-
-
-class Tanh(iis.Network):
-    """A network of one's own: a hidden layer of tanh, and squared losses."""
-
-    def init(self, problem, rng, dtype):
-        inputs, _ = problem.sample(rng, 1)
-        n, answers, self.classes = inputs.shape[1], sum(problem.classes), problem.classes
-        self.params = {"W": rng.normal(0, n**-0.5, (n, 64)), "V": rng.normal(0, 1 / 8, (64, answers))}
-
-    def forward(self, inputs):
-        x = 2 * inputs.astype(float) - 1
-        hidden = np.tanh(x @ self.params["W"])
-        return x, hidden, hidden @ self.params["V"]
-
-    def loss_and_gradients(self, inputs, labels):
-        x, hidden, outputs = self.forward(inputs)
-        truth = np.hstack([labels[:, [t]] == np.arange(count) for t, count in enumerate(self.classes)])
-        error = np.repeat(labels >= 0, self.classes, axis=1) * (outputs - truth)
-        dhidden = error @ self.params["V"].T * (1 - hidden**2)
-        gradients = {"W": x.T @ dhidden / len(x), "V": hidden.T @ error / len(x)}
-        return (error**2).sum() / 2 / len(x), gradients
-
-    def predict(self, inputs):
-        heads = np.split(self.forward(inputs)[2], np.cumsum(self.classes)[:-1], axis=1)
-        return np.stack([head.argmax(axis=1) for head in heads], axis=1)
-
-
-OWN = [(Own(), iis.NumpyMLP(64)), (Own(), iis.MLP(64)), (iis.ParitySum(12, 3), Tanh()), (Own(), Tanh())]
-
-
 @pytest.mark.parametrize("supervision", iis.SUPERVISIONS)
 def test_problems_and_networks_of_ones_own_are_trained_under_every_supervision(supervision):
+    settings = {"p": 0.5, "examples": 60_000, "stop_when_solved": False}  # helpers can be slower
     for problem, network in OWN:
-        check_learned(problem, network, supervision, p=0.5, examples=60_000)
+        check_learned(problem, network, supervision, **settings)
 
 
-def test_explicit_needs_fewer_examples_with_a_network_of_ones_own_too():
-    explicit, implicit = (
-        solved_at(runs_of(Tanh, 3, 12, 4, supervision=kind, examples=100_000))
-        for kind in ("explicit", "multi-label")
-    )
-    assert None not in explicit and not any(implicit)
-
-
-LACKING = [(Own, "tasks"), (Own, "classes"), (Own, "sample")]
-LACKING += [(Tanh, "init"), (Tanh, "loss_and_gradients"), (Tanh, "predict")]
-
-
-@pytest.mark.parametrize("kind, lacking", LACKING)
+@pytest.mark.parametrize("kind, lacking", [
+    (Own, "tasks"), (Own, "classes"), (Own, "sample"), (Tanh, "init"),
+    (Tanh, "loss_and_gradients"), (Tanh, "predict")])
 def test_what_lacks_something_gets_an_error_that_names_it(kind, lacking):
-    kept = {name: vars(kind)[name] for name in vars(kind) if name != lacking and not name.startswith("__")}
+    kept = {name: value for name, value in vars(kind).items()
+            if name != lacking and not name.startswith("__")}
     incomplete = type("Incomplete", kind.__bases__, kept)()
     problem, network = (incomplete, Tanh()) if kind is Own else (Own(), incomplete)
+    words = f"Incomplete'? object has no attribute '{lacking}'"
     for supervision in ("multi-task", "explicit"):
-        with pytest.raises(AttributeError, match=f"Incomplete'? object has no attribute '{lacking}'"):
+        with pytest.raises(AttributeError, match=words):
             iis.train(problem, network, supervision)
     [(_, error)] = iis.sweep([{"problem": problem, "network": network}])
     assert isinstance(error, AttributeError) and lacking in str(error)
 
 
-class TwoSums:
-    """The sum of three bits, that of three others, and the parity of the first."""
-
-    tasks, classes = ("sum", "other", "parity"), (4, 4, 2)
-
-    def sample(self, rng, size):
-        bits = rng.integers(0, 2, (size, 20), dtype=np.uint8)
-        sums, others = bits[:, :3].sum(axis=1, dtype=int), bits[:, 3:6].sum(axis=1, dtype=int)
-        return bits, np.stack([sums, others, sums % 2], axis=1)
-
-
 def test_the_curriculum_asks_for_the_helpers_first_and_then_for_the_target():
-    class Recorder(iis.NumpyMLP):
-        carried = []
+    network, carried = iis.NumpyMLP(), []
+    learn = network.loss_and_gradients
 
-        def loss_and_gradients(self, inputs, labels):
-            self.carried.append((labels >= 0).any(axis=0).tolist())
-            return super().loss_and_gradients(inputs, labels)
+    def noted(inputs, labels):
+        carried.append((labels >= 0).any(axis=0).tolist())
+        return learn(inputs, labels)
 
-    network = Recorder()
-    run = iis.train(TwoSums(), network, "curriculum")
-    learned = [min(list(record["accuracy"].values())[:-1]) >= 0.99 for record in run.history]
+    network.loss_and_gradients = noted
+    run = iis.train(Own(), network, "curriculum")
+    learned = [min([*record["accuracy"].values()][:-1]) >= 0.99 for record in run.history]
     batches = run.history[learned.index(True)]["examples"] // 64
     assert run.solved_at and learned.index(True) > 0
-    assert all(carried == [True, True, False] for carried in network.carried[:batches])
-    assert all(carried == [False, False, True] for carried in network.carried[batches:])
+    assert all(asked == [True, True, False] for asked in carried[:batches])
+    assert all(asked == [False, False, True] for asked in carried[batches:])
 
 
 def test_the_curriculum_learns_parity_and_then_forgets_the_sum():
@@ -340,84 +334,66 @@ for problem, network in zip((parity, parity, parity, iis.Code(3)), networks):
     run = iis.train(problem, network, seed=3, examples=50_000 if problem is parity else 7_000)
     print(json.dumps([record | {"seconds": 0} for record in run.history]))
 """
-    place = {"NUMBA_CACHE_DIR": str(tmp_path)}
-    outputs = [python(code, **place) for _ in range(2)]  # the first one compiles
-    assert outputs[0] == outputs[1]
-    first = json.loads(outputs[0].splitlines()[0])
-    looks = [6400, 12800, 19200, 25600, 32000, 38400, 44800, 50000]
-    assert [record["examples"] for record in first] == looks
+    compiled, kept = [python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    assert compiled == kept
+    first = json.loads(compiled.splitlines()[0])
+    assert [record["examples"] for record in first] == [*range(6_400, 50_000, 6_400), 50_000]
     other = iis.train(iis.ParitySum(seed=3), iis.NumpyMLP(), seed=4, examples=6400)
     assert other.history[0]["loss"] != first[0]["loss"]
 
 
 def test_a_run_is_evaluated_as_often_as_told_and_goes_on_after_it_solved_if_told_to():
-    heard = []
-    settings = {"every": 1_280, "stop_when_solved": False, "report": lambda run: heard.append(run.examples)}
-    run = iis.train(iis.ParitySum(10, 2), iis.NumpyMLP(), examples=12_000, **settings)
+    problem, heard = iis.ParitySum(10, 2), []
+    run = iis.train(problem, iis.NumpyMLP(), examples=12_000, every=1_280, stop_when_solved=False,
+                    report=lambda run: heard.append(run.examples))
     looks = [record["examples"] for record in run.history]
     assert looks == heard == [*range(1_280, 12_000, 1_280), 12_000] and run.solved_at in looks[:-1]
     record = run.history[-1]
     assert record.keys() == {"examples", "seconds", "loss", "accuracy"} and record["loss"] < 0.1
-    inputs, labels = iis.ParitySum(10, 2).sample(np.random.default_rng(0).spawn(4)[3], 10_000)  # held out
+    inputs, labels = problem.sample(np.random.default_rng(0).spawn(4)[3], 10_000)  # held out
     right = (run.network.predict(inputs) == labels).mean(axis=0)
     assert record["accuracy"] == dict(zip(("sum", "parity"), right))  # in the end, of all of them
 
 
 # 2. The same, fast
-
-
-SHAPES = [(iis.ParitySum(), 128, 64), (iis.ParitySum(1, 1), 1, 1), (iis.ParitySum(4, 2), 3, 3)]
-SHAPES += [(iis.ParitySum(131, 2), 33, 70), (iis.ParitySum(130, 9), 200, 130), (TwoSums(), 65, 7)]
-
-
-@pytest.mark.parametrize("problem, width, size", SHAPES, ids=str)
+@pytest.mark.parametrize("problem, width, size", [
+    (iis.ParitySum(), 128, 64), (iis.ParitySum(1, 1), 1, 1), (iis.ParitySum(4, 2), 3, 3),
+    (iis.ParitySum(131, 2), 33, 70), (iis.ParitySum(130, 9), 200, 130), (Own(), 65, 7)])
 def test_the_compiled_mlp_equals_the_plain_one(problem, width, size):
-    both = iis.NumpyMLP(width), iis.MLP(width)
+    both = plain, compiled = iis.NumpyMLP(width), iis.MLP(width)
     for network in both:
         network.init(problem, np.random.default_rng(0), np.float64)
     rng = np.random.default_rng(1)
     for _ in range(50):
         inputs, labels = problem.sample(rng, size)
-        labels = np.where(rng.random(labels.shape) < 0.7, labels, -1)
-        (loss, gradients), (other_loss, others) = (net.loss_and_gradients(inputs, labels) for net in both)
+        labels = np.where(rng.random(labels.shape) < 0.7, labels.astype(int), -1)
+        loss, gradients = plain.loss_and_gradients(inputs, labels)
+        other_loss, others = compiled.loss_and_gradients(inputs, labels)
         assert np.isclose(loss, other_loss, rtol=0, atol=1e-9)
         assert np.allclose(flat(gradients), flat(others), rtol=0, atol=1e-9)
         totals = [network.descend(inputs, labels, size) for network in both]
         assert np.isclose(*totals, rtol=1e-9)
-    assert np.allclose(flat(both[0].params), flat(both[1].params), rtol=0, atol=1e-9)
+    assert np.allclose(flat(plain.params), flat(compiled.params), rtol=0, atol=1e-9)
     inputs, labels = problem.sample(rng, 1_200)
-    assert (both[0].predict(inputs) == both[1].predict(inputs)).all()
-    iis.Network.descend(both[1], inputs, labels, 100)  # the plain loop leaves the compiled one intact
-    both[1].descend(inputs, labels, 100)
+    assert (plain.predict(inputs) == compiled.predict(inputs)).all()
+    iis.Network.descend(compiled, inputs, labels, 100)  # the plain loop leaves it intact
+    compiled.descend(inputs, labels, 100)
 
 
-@pytest.mark.parametrize("make", [lambda: iis.MLP(9), iis.Bilinear], ids=["mlp", "bilinear"])
-@pytest.mark.parametrize("n, k", [(10, 3), (70, 4), (64, 64)])
-def test_compiled_gradients_equal_central_differences(make, n, k):
-    check_gradients(make(), iis.ParitySum(n, k))
-
-
-def test_the_parity_gradient_is_zero_at_bilinears_start_and_the_sums_is_not():
-    problem, network, inputs = iis.ParitySum(n=10, k=3), iis.Bilinear(), every_input(10)
+def test_bilinear_learns_the_sum_alone_from_the_start_and_is_right_once_w_reads_it():
+    problem, network, inputs = iis.ParitySum(n=12, k=5), iis.Bilinear(), every_input(12)
     network.init(problem, np.random.default_rng(0), np.float64)
-    assert network.params["W"].shape == (3, 11)  # k x (n + 1)
-    sums = problem.label(inputs)[:, :1]
-    none = np.full_like(sums, -1)
-    _, gradients = network.loss_and_gradients(inputs, np.hstack([none, sums % 2]))
+    assert network.params["W"].shape == (5, 13)  # k x (n + 1)
+    labels = problem.label(inputs)
+    _, gradients = network.loss_and_gradients(inputs, np.where([False, True], labels, -1))
     assert abs(flat(gradients)).max() <= 1e-12
-    _, gradients = network.loss_and_gradients(inputs, np.hstack([sums, none]))
+    _, gradients = network.loss_and_gradients(inputs, np.where([True, False], labels, -1))
     assert abs(gradients["W"]).max() > 0.1
-
-
-def test_bilinear_is_right_everywhere_once_w_reads_the_sum():
-    problem, network = iis.ParitySum(n=12, k=5), iis.Bilinear()
-    network.init(problem, np.random.default_rng(0), np.float64)
     network.params["W"][:, problem.support] = 0.5  # now P_j = sum - j
     network.params["v"][:] = [2, -4, 4, -4, 4]  # f goes -1, 1, -1, 1, -1, 1 as the sum goes 0 ... 5
     network.params["c"][:] = -1
-    labels = problem.label(every_input(12))
-    assert (network.predict(every_input(12)) == labels).all()
-    assert network.loss_and_gradients(every_input(12), labels)[0] < 1e-24
+    assert (network.predict(inputs) == labels).all()
+    assert network.loss_and_gradients(inputs, labels)[0] < 1e-24
 
 
 @pytest.mark.parametrize("network", [iis.NumpyMLP(8), iis.MLP(8), iis.Bilinear()], ids=repr)
@@ -429,7 +405,8 @@ def test_inputs_and_labels_may_be_any_integers_and_lie_anywhere(network):
     loss, _ = network.loss_and_gradients(inputs, labels)
     for kind in (np.int8, np.int32, np.uint16):
         assert network.loss_and_gradients(inputs.astype(kind), labels.astype(kind))[0] == loss
-    assert network.loss_and_gradients(np.asfortranarray(inputs) > 0, labels[::-1][::-1])[0] == loss
+    odd_inputs, odd_labels = np.asfortranarray(inputs) > 0, labels[::-1][::-1]
+    assert network.loss_and_gradients(odd_inputs, odd_labels)[0] == loss
     network.descend(inputs, labels, 10, 0.01)
     assert network.loss_and_gradients(inputs, labels)[0] < loss
     network.params["W"][:] = 0  # to change params in place is to change the network
@@ -447,7 +424,7 @@ for network, problem in networks:
     for _ in range(3):
         print(round(network.descend(inputs, labels, 8, 0.1), 9), network.predict(inputs).sum())
 """
-    compiled, interpreted = python(code, NUMBA_DISABLE_JIT="0"), python(code, NUMBA_DISABLE_JIT="1")
+    compiled, interpreted = [python(code, NUMBA_DISABLE_JIT=disable) for disable in "01"]
     assert compiled == interpreted and len(compiled.split()) == 18
 
 
@@ -470,41 +447,40 @@ def test_the_mixture_is_learned_on_every_seed_and_parity_alone_on_none(make):
     for mixture, control in zip(mixtures, controls):
         assert mixture.solved_at == mixture.examples == control.examples
         assert mixture.history[-1]["accuracy"]["parity"] >= 0.99
-        assert control.solved_at is None and 0.48 <= control.history[-1]["accuracy"]["parity"] <= 0.52
+        assert control.solved_at is None
+        assert 0.48 <= control.history[-1]["accuracy"]["parity"] <= 0.52
 
 
-def test_the_more_a_network_is_told_the_sooner_it_learns():
-    explicit, all_labels, one_label, alone = (
-        solved_at(runs_of(iis.MLP, 10, supervision=kind, examples=200_000))
-        for kind in ("explicit", "multi-label", "multi-task", "target")
-    )
-    assert all(a < b < c for a, b, c in zip(explicit, all_labels, one_label))
+def test_the_more_a_network_is_told_the_sooner_it_learns_one_of_ones_own_too():
+    *telling, alone = [solved_at(runs_of(iis.MLP, 10, supervision=kind, examples=200_000))
+                       for kind in ("explicit", "multi-label", "multi-task", "target")]
+    assert all(a < b < c for a, b, c in zip(*telling))
     assert not any(alone)  # later it does learn: see the README
+    explicit, implicit = [solved_at(runs_of(Tanh, 3, 12, 4, supervision=kind, examples=100_000))
+                          for kind in ("explicit", "multi-label")]
+    assert None not in explicit + implicit and max(explicit) < min(implicit)
 
 
-def test_the_mlp_learns_at_every_share_of_helper_questions_and_from_many_bits():
+def test_the_mlp_learns_at_every_share_and_both_from_many_bits_and_bilinear_never_diverges():
     shares = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-    runs = [settings for p in shares for settings in runs_of(iis.MLP, 2, p=p)] + runs_of(iis.MLP, 1, n=128)
+    runs = [settings for p in shares for settings in runs_of(iis.MLP, 2, p=p)]
     # where one example in a hundred asks for parity, the default million is not enough
-    assert None not in solved_at(runs + runs_of(iis.MLP, 1, p=0.99, examples=3_000_000))
-
-
-def test_bilinear_learns_from_all_labels_and_400_bits_and_never_diverges():
-    assert None not in solved_at(runs_of(iis.Bilinear, 2, supervision="multi-label"))
-    assert None not in solved_at(runs_of(iis.Bilinear, 2, n=128) + runs_of(iis.Bilinear, 1, n=400))
+    runs += runs_of(iis.MLP, 1, p=0.99, examples=3_000_000) + runs_of(iis.MLP, 1, n=128)
+    runs += runs_of(iis.Bilinear, 2, n=128) + runs_of(iis.Bilinear, 1, n=400)
+    assert None not in solved_at(runs + runs_of(iis.Bilinear, 2, supervision="multi-label"))
     for n, k, batch in ((50, 5, 1), (50, 30, 64), (5000, 5, 64)):
         iis.train(iis.ParitySum(n, k), iis.Bilinear(), examples=20_000, batch=batch)
 
 
 # 3. Further problems
-
-
-@pytest.mark.parametrize("k, others", [(1, 0), (2, 0), (2, 3), (5, 3), (6, 1), (4, 8), (26, 0), (20, 6)])
+@pytest.mark.parametrize("k, others", [(1, 0), (2, 0), (2, 3), (5, 3), (6, 1), (4, 8), (26, 0),
+                                       (20, 6)])
 def test_a_lego_sentence_tells_the_labels_to_who_reads_it(k, others):
     problem = iis.Lego(k, others)
     inputs, labels = problem.sample(np.random.default_rng(0), 1000)
     assert problem.tasks == tuple(f"hop {t + 1}" for t in range(k)) and problem.classes == (2,) * k
-    assert inputs.shape == (1000, k + others, 3) and (inputs < problem.fields).all() and inputs.min() == 0
+    assert inputs.shape == (1000, k + others, 3)
+    assert (inputs < problem.fields).all() and inputs.min() == 0
     sentences = [problem.show(example) for example in inputs]
     for sentence, answers, places in zip(sentences, labels, problem.places(inputs)):
         clauses = [clause.split(" = ") for clause in sentence.split("; ")]
@@ -549,44 +525,38 @@ def test_executing_a_program_gives_the_labels(k, modulus):
             assert variables[line[0]] == answer
         assert len(program) == k == len(answers)
     assert k == 1 or again > 100  # names are assigned again
-    assert (problem.places(inputs) == np.arange(k)).all() and set(labels.ravel()) == set(range(modulus))
+    assert (problem.places(inputs) == np.arange(k)).all()
+    assert set(labels.ravel()) == set(range(modulus))
 
 
-def wrapped(problem, make=lambda: iis.MLP(6)):
-    """An Explicit at a random point of its weights."""
-    return started(iis.Explicit(make()), problem)
-
-
-def test_each_pass_reads_the_answers_before_it_and_answers_one_task():
-    problem = TwoSums()
+@pytest.mark.parametrize("problem, network", [
+    (Own(), iis.NumpyMLP(3)), (iis.Lego(4, 2), iis.Transformer(4, 1, 1)),
+    (iis.Code(4, 3), iis.Transformer(4, 1, 1))])
+def test_each_pass_reads_the_answers_before_it_and_answers_one_task(problem, network):
+    explicit, tasks = iis.Explicit(network), len(problem.tasks)
+    explicit.init(problem, np.random.default_rng(0))
     inputs, labels = problem.sample(np.random.default_rng(0), 50)
-    rows, asked = wrapped(problem).passes(inputs, labels)
-    assert rows.dtype == np.uint8 and rows.shape == (150, 20 + 4 + 4)
-    for i, (total, other, parity) in enumerate(labels):
-        assert (rows[3 * i : 3 * i + 3, :20] == inputs[i]).all()
-        first, second, third = rows[3 * i : 3 * i + 3, 20:]
-        assert not first.any() and second.tolist() == [*np.eye(4)[total], 0, 0, 0, 0]
-        assert third.tolist() == [*np.eye(4)[total], *np.eye(4)[other]]
-        assert asked[3 * i : 3 * i + 3].tolist() == [[total, -1, -1], [-1, other, -1], [-1, -1, parity]]
-
-
-@pytest.mark.parametrize("problem", [iis.Lego(4, 2), iis.Code(4, 3)], ids=repr)
-def test_each_pass_over_a_sequence_reads_the_answers_before_it(problem):
-    inputs, labels = problem.sample(np.random.default_rng(0), 50)
-    network = wrapped(problem, lambda: iis.Transformer(4, 1, 1))
-    rows, asked = network.passes(inputs, labels)
-    for i, (example, truth) in enumerate(zip(inputs, labels)):
-        places = problem.places(example[None])[0]
-        assert (network.places(rows[4 * i : 4 * i + 4]) == places).all()
-        for t, row in enumerate(rows[4 * i : 4 * i + 4]):
-            assert (row[:, :-1] == example).all() and np.count_nonzero(row[:, -1]) == t
-            assert asked[4 * i + t].tolist() == [truth[t] if task == t else -1 for task in range(4)]
-            assert row[places, -1].tolist() == [*(truth[:t] + 1), *[0] * (4 - t)]  # in the tasks' order
+    labels = labels.astype(int)
+    rows, asked = explicit.passes(inputs, labels)
+    assert rows.dtype == inputs.dtype and len(rows) == len(asked) == 50 * tasks
+    for i, truth in enumerate(labels):
+        for t in range(tasks):
+            row, read = rows[tasks * i + t], np.where(np.arange(tasks) < t, truth, -1)
+            alone = np.where(np.arange(tasks) == t, truth, -1)
+            assert (asked[tasks * i + t] == alone).all()
+            if inputs.ndim == 2:  # a bit for each answer of the two helpers
+                written = [*(read[0] == np.arange(4)), *(read[1] == np.arange(4))]
+                assert row.tolist() == [*inputs[i], *written]
+            else:
+                places = problem.places(inputs[[i]])[0]
+                assert (explicit.places(row[None]) == places).all()
+                assert (row[:, :-1] == inputs[i]).all() and np.count_nonzero(row[:, -1]) == t
+                assert (row[places, -1] == read + 1).all()  # in the tasks' order
 
 
 def test_an_explicit_network_is_taught_with_true_answers_and_reads_its_own():
     problem = iis.ParitySum(9, 2)
-    network = wrapped(problem)
+    network = started(iis.Explicit(iis.MLP(6)), problem)
     W, b, V, c = network.params.values()
     inputs, labels = problem.sample(np.random.default_rng(0), 60)
 
@@ -598,54 +568,25 @@ def test_an_explicit_network_is_taught_with_true_answers_and_reads_its_own():
     own = logits(none)[:, :3].argmax(axis=1)
     expected = np.stack([own, logits(own)[:, 3:].argmax(axis=1)], axis=1)
     assert (network.predict(inputs) == expected).all() and (own != labels[:, 0]).any()
-    expected = cost(logits(none)[:, :3], labels[:, 0]) + cost(logits(labels[:, 0])[:, 3:], labels[:, 1])
+    expected = cost(logits(none)[:, :3], labels[:, 0])
+    expected += cost(logits(labels[:, 0])[:, 3:], labels[:, 1])
     assert np.isclose(network.loss_and_gradients(inputs, labels)[0], expected / 60, rtol=1e-12)
-    assert iis.check_gradients(network, inputs, labels)[1] <= 1e-6
-    before = {name: array.copy() for name, array in network.params.items()}
-    total = network.descend(inputs, labels, 60)
-    assert np.isclose(total, expected, rtol=1e-12)
+    before = copy.deepcopy(network.params)
+    assert np.isclose(network.descend(inputs, labels, 60), expected, rtol=1e-12)
     assert all((network.params[name] != before[name]).any() for name in before)
     network.params = before  # passes through
     assert network.network.params is before
-
-
-def test_an_explicit_network_is_trained_explicitly_whatever_is_said():
-    problem = iis.ParitySum(20, 3)
-    told = iis.train(problem, iis.MLP(), supervision="explicit", examples=20_000)
-    for kind in iis.SUPERVISIONS:
-        network = iis.Explicit(iis.MLP())
-        run = iis.train(problem, network, kind, examples=20_000)
-        assert history(run) == history(told) and run.network is network
+    assert iis.train(problem, network, examples=64).network is network
 
 
 # 4. The transformer, for all problems
-
-
-class OnePlace(iis.Code):
-    """All tasks are answered at the same position."""
-
-    def places(self, inputs):
-        return np.zeros((len(inputs), self.k), int)
-
-
-TRANSFORMERS = [(iis.Transformer(4, 2, 1, causal), iis.ParitySum(5, 2)) for causal in (True, False)]
-TRANSFORMERS += [(iis.Transformer(4, 2, 2, causal), iis.Code(3, 3)) for causal in (True, False)]
-TRANSFORMERS += [(iis.Transformer(8, 2, 2), iis.Lego(3, 1)), (iis.Transformer(6, 1, 3), iis.Code(4, 3))]
-ONE_LAYER = iis.Transformer(4, 1, 1)
-TRANSFORMERS += [(iis.Explicit(ONE_LAYER), iis.Lego(3, 0)), (ONE_LAYER, OnePlace(3))]
-
-
-@pytest.mark.parametrize("network, problem", TRANSFORMERS, ids=str)
-def test_the_transformers_gradients_equal_central_differences(network, problem):
-    check_gradients(network, problem)
-
-
 def test_attention_is_a_softmax_of_the_scores():
     qkv = 9 * np.random.default_rng(0).standard_normal((12, 5, 7))
     seen, attention = iis.attention_forward(qkv, 2, True)
     q, k, v = qkv.reshape(3, 2, 2, 5, 7)
     scores = np.einsum("hdai,hdbi->habi", q, k) / 2**0.5
-    shares = np.exp(np.where(np.tri(5)[:, :, None], scores - scores.max(axis=2, keepdims=True), -np.inf))
+    scores -= scores.max(axis=2, keepdims=True)
+    shares = np.exp(np.where(np.tri(5)[:, :, None], scores, -np.inf))
     shares /= shares.sum(axis=2, keepdims=True)
     assert np.allclose(attention, shares, rtol=0, atol=1e-14)
     assert np.allclose(seen, np.einsum("habi,hdbi->hdai", shares, v).reshape(4, 5, 7))
@@ -655,147 +596,132 @@ def test_attention_is_a_softmax_of_the_scores():
 def test_a_transformer_answers_many_examples_as_it_answers_few(problem):
     network = started(iis.Transformer(8, 2, 2), problem)
     inputs, _ = problem.sample(np.random.default_rng(0), 230)
-    few = np.concatenate([network.predict(inputs[start : start + 7]) for start in range(0, 230, 7)])
-    assert (network.predict(inputs) == few).all() and len(network.predict(inputs[:0])) == 0
-
-
-def test_a_batch_without_labels_teaches_a_transformer_nothing():
-    network, problem = iis.Transformer(8, 2, 2), iis.Lego(3, 1)
-    inputs, labels = some_labels(problem)[:2]
-    loss, gradients = started(network, problem).loss_and_gradients(inputs, np.full_like(labels, -1))
-    assert loss == 0 and not flat(gradients).any()
+    few = [network.predict(inputs[start : start + 7]) for start in range(0, 230, 7)]
+    assert (network.predict(inputs) == np.concatenate(few)).all()
+    assert len(network.predict(inputs[:0])) == 0
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("problem, field", [(iis.Code(4), 2), (iis.Lego(4, 2), 1)], ids=repr)
-def test_only_a_causal_transformer_takes_no_notice_of_what_comes_later(problem, field, causal):
-    network = started(iis.Transformer(8, 2, 2, causal), problem)
-    inputs, labels = problem.sample(np.random.default_rng(0), 30)
-    asked = np.where(np.arange(4) == 1, labels, -1)  # the second task alone
-    later = np.arange(inputs.shape[1]) > problem.places(inputs)[:, [1]]
-    changed = inputs.copy()  # another operator, or sign, in all later positions
-    changed[:, :, field] = (inputs[:, :, field] + later) % problem.fields[field]
-    losses = [network.loss_and_gradients(some, asked)[0] for some in (inputs, changed)]
-    assert np.isclose(*losses, rtol=1e-12) == causal and later.any()
-
-
-@pytest.mark.parametrize("causal", [True, False])
-def test_only_in_a_causal_transformer_a_question_takes_no_notice_of_the_next(causal):
-    problem = iis.ParitySum(7, 2)
-    network, losses = started(iis.Transformer(8, 2, 2, causal), problem), []
-    inputs, labels = problem.sample(np.random.default_rng(0), 30)
-    labels[:, 1] = -1  # the sum alone
+def test_only_a_causal_transformer_takes_no_notice_of_what_comes_later(causal):
+    for problem, field in ((iis.Code(4), 2), (iis.Lego(4, 2), 1)):
+        network = started(iis.Transformer(8, 2, 2, causal), problem)
+        inputs, labels = problem.sample(np.random.default_rng(0), 30)
+        asked = np.where(np.arange(4) == 1, labels, -1)  # the second task alone
+        later = np.arange(inputs.shape[1]) > problem.places(inputs)[:, [1]]
+        changed = inputs.copy()  # another operator, or sign, in all later positions
+        changed[:, :, field] = (inputs[:, :, field] + later) % problem.fields[field]
+        losses = [network.loss_and_gradients(some, asked)[0] for some in (inputs, changed)]
+        assert np.isclose(*losses, rtol=1e-12) == causal and later.any()
+    network, losses = started(iis.Transformer(8, 2, 2, causal), iis.ParitySum(7, 2)), []
+    inputs, labels = iis.ParitySum(7, 2).sample(np.random.default_rng(0), 30)
     for _ in range(2):
-        losses.append(network.loss_and_gradients(inputs, labels)[0])
-        network.params["E"][:, 7 + 1] += 1  # the embedding of the last place, where parity is asked
+        losses.append(network.loss_and_gradients(inputs, np.where([True, False], labels, -1))[0])
+        network.params["E"][:, 7 + 1] += 1  # the last place's embedding, where parity is asked
     assert np.isclose(*losses, rtol=1e-12) == causal
 
 
-@pytest.mark.parametrize("supervision", ["multi-task", "multi-label", "explicit", "curriculum"])
-def test_the_transformer_learns_the_parity_of_bits(supervision):
-    for causal in (True, False):
-        check_learned(iis.ParitySum(8, 2), iis.Transformer(16, 2, 2, causal), supervision, examples=40_000)
-
-
-def test_the_transformer_learns_short_sequences():
+def test_the_transformer_learns_bits_and_short_sequences_but_not_from_the_target_alone():
+    for supervision in ("multi-task", "multi-label", "explicit", "curriculum"):
+        for network in (iis.Transformer(16, 2, 2), iis.Transformer(16, 2, 2, causal=True)):
+            check_learned(iis.ParitySum(8, 2), network, supervision, examples=40_000)
     for problem in (iis.Lego(3, 1), iis.Code(2, 3)):
         check_learned(problem, iis.Transformer(), "multi-label", examples=100_000)
     for problem in (iis.Lego(4, 2), iis.Code(3)):
         check_learned(problem, iis.Transformer(layers=2), "explicit", examples=100_000)
-
-
-def test_lego_is_learned_from_all_labels_and_not_from_the_targets():
     run = iis.train(iis.Lego(4, 2), iis.Transformer(), "multi-label", examples=150_000)
     control = iis.train(iis.Lego(4, 2), iis.Transformer(), "target", examples=run.examples)
     assert run.solved_at and control.history[-1]["accuracy"]["hop 4"] <= 0.6
 
 
 # All problems and networks
+ONE_LAYER = iis.Transformer(4, 1, 1)
+CHECKED = [(network, iis.ParitySum(n, k)) for n, k in ((10, 3), (70, 4), (64, 64))
+           for network in (iis.NumpyMLP(9), iis.MLP(9), iis.Bilinear())]
+CHECKED += [(iis.Transformer(4, 2, heads, causal), problem) for causal in (True, False)
+            for heads, problem in ((1, iis.ParitySum(5, 2)), (2, iis.Code(3, 3)))]
+CHECKED += [
+    (iis.Transformer(8, 2, 2), iis.Lego(3, 1)), (iis.Transformer(6, 1, 3), iis.Code(4, 3)),
+    (iis.MLP(9), Own()), (iis.Explicit(iis.NumpyMLP(5)), Own()),
+    (iis.Explicit(iis.MLP(6)), iis.ParitySum(9, 2)), (iis.Explicit(ONE_LAYER), iis.Lego(3, 0)),
+    (ONE_LAYER,  # all tasks are answered at one position
+     odd(iis.Code, places=lambda self, inputs: np.zeros((len(inputs), 4), int)))]
 
-PROBLEMS = [iis.ParitySum(), iis.ParitySum(20, 3, seed=4), iis.Lego(4, 2), iis.Code(3, 7)]
-NETWORKS = [iis.NumpyMLP(9), iis.MLP(7), iis.Bilinear(), iis.Transformer(8, 2, 4, causal=True)]
+
+@pytest.mark.parametrize("network, problem", CHECKED)
+def test_gradients_equal_central_differences(network, problem):
+    """In single precision too."""
+    inputs, labels = some_labels(problem)
+    single_loss, single = started(network, problem, np.float32).loss_and_gradients(inputs, labels)
+    loss, gradients = started(network, problem).loss_and_gradients(inputs, labels)
+    worst, error = iis.check_gradients(network, inputs, labels)
+    assert error <= 1e-6, worst
+    assert abs(single_loss / loss - 1) <= 1e-4 and gradients.keys() == network.params.keys()
+    for name, gradient in gradients.items():
+        assert gradient.shape == network.params[name].shape and gradient.dtype == np.float64
+        error = np.linalg.norm(single[name] - gradient) / np.linalg.norm(gradient)
+        assert single[name].dtype == np.float32 and error <= 1e-4, (name, error)
 
 
-@pytest.mark.parametrize("thing", PROBLEMS + NETWORKS + [iis.Explicit(iis.MLP(7))], ids=repr)
+def test_the_check_of_gradients_names_the_wrong_one():
+    problem, network = iis.ParitySum(8, 2), iis.NumpyMLP(5)
+    right = started(network, problem).loss_and_gradients
+
+    def wrong(inputs, labels):
+        loss, gradients = right(inputs, labels)
+        return loss, gradients | {"V": 1.01 * gradients["V"]}
+
+    network.loss_and_gradients = wrong
+    worst, error = iis.check_gradients(network, *some_labels(problem))
+    assert worst == "V" and abs(error - 0.01) < 1e-6
+
+
+@pytest.mark.parametrize("thing", [iis.ParitySum(20, 3, seed=4), iis.Lego(4, 2), iis.Code(3, 7),
+                                   iis.ParitySum(), *NETWORKS], ids=repr)
 def test_a_repr_is_an_expression_for_an_equal_thing(thing):
     again = eval(repr(thing), vars(iis).copy())
     assert again == thing and repr(again) == repr(thing) and type(again) is type(thing)
     assert pickle.loads(pickle.dumps(thing)) == thing
 
 
-EVERY = pytest.mark.parametrize("network", [*NETWORKS, iis.Explicit(iis.MLP(7))], ids=repr)
+@each_network
+def test_training_goes_on_in_a_copy_and_begins_anew_with_params_that_were_saved(network, tmp_path):
+    inputs, labels = first_batch(network, 120)
+    whole = copy.deepcopy(network)
+    whole.descend(inputs, labels, 10)
+    network.descend(inputs[:60], labels[:60], 10)
+    answers, (loss, _) = network.predict(inputs), network.loss_and_gradients(inputs, labels)
+    np.savez(tmp_path / "params", **network.params)
+    saved, anew = np.load(tmp_path / "params.npz"), copy.deepcopy(network)
+    for half in (copy.deepcopy(network), pickle.loads(pickle.dumps(network)), network):
+        half.descend(inputs[60:], labels[60:], 10)
+        assert (flat(half.params) == flat(whole.params)).all()
+    loaded = copy.deepcopy(network)
+    first_batch(loaded)
+    for each in (loaded, anew):
+        each.params = dict(saved)
+        assert (each.predict(inputs) == answers).all()
+        assert each.loss_and_gradients(inputs, labels)[0] == loss
+        each.descend(inputs[60:], labels[60:], 10)
+    assert (flat(loaded.params) == flat(anew.params)).all()
+    same = (flat(anew.params) == flat(whole.params)).all()
+    assert same == (network == iis.Bilinear())  # which has no memory
+    loaded.params = {name: np.asfortranarray(saved[name], float) for name in reversed(saved.files)}
+    assert (loaded.predict(inputs) == answers).all()
+    assert np.isclose(loaded.loss_and_gradients(inputs, labels)[0], loss, rtol=1e-5)
+    loaded.descend(inputs, labels, 10)
+    assert loaded.loss_and_gradients(inputs, labels)[0] < loss
 
 
-@EVERY
-def test_a_copy_goes_on_training_like_the_original(network):
-    problem, rng = iis.ParitySum(9, 2), np.random.default_rng(0)
-    network.init(problem, rng)
-    network.descend(*problem.sample(rng, 60), 10)
-    copies = copy.deepcopy(network), pickle.loads(pickle.dumps(network))
-    inputs, labels = problem.sample(rng, 60)
-    for each in (network, *copies):
-        each.descend(inputs, labels, 10)
-        assert (flat(each.params) == flat(network.params)).all()
-        assert each is network or not np.shares_memory(each.params["c"], network.params["c"])
-
-
-@EVERY
-def test_two_halves_are_as_good_as_a_whole_and_other_params_begin_anew(network):
-    problem = iis.ParitySum(9, 2)
-    inputs, labels = problem.sample(np.random.default_rng(0), 60)
-
-    def begun():
-        network.init(problem, np.random.default_rng(1))
-
-    begun()
-    network.descend(inputs, labels, 10)
-    whole = flat(network.params)
-    begun()
-    for rows in (slice(0, 30), slice(30, 60)):
-        network.descend(inputs[rows], labels[rows], 10)
-    assert (flat(network.params) == whole).all()
-    begun()
-    network.descend(inputs[:30], labels[:30], 10)
-    network.params = {name: array.copy() for name, array in network.params.items()}  # forgets
-    network.descend(inputs[30:], labels[30:], 10)
-    assert (flat(network.params) == whole).all() == (network.name == "bilinear")
-
-
-@EVERY
-def test_params_can_be_saved_and_loaded(network, tmp_path):
-    problem, rng = iis.ParitySum(9, 2), np.random.default_rng(0)
-    inputs, labels = problem.sample(rng, 60)
-    network.init(problem, rng)
-    network.descend(inputs, labels, 10)
-    np.savez(tmp_path / "weights.npz", **network.params)
-    other = copy.deepcopy(network)
-    other.init(problem, np.random.default_rng(5))
-    other.params = dict(np.load(tmp_path / "weights.npz"))
-    assert (other.predict(inputs) == network.predict(inputs)).all()
-    loss, _ = other.loss_and_gradients(inputs, labels)
-    assert loss == network.loss_and_gradients(inputs, labels)[0]
-    other.params = {name: np.asfortranarray(array, float) for name, array in reversed(network.params.items())}
-    assert (other.predict(inputs) == network.predict(inputs)).all()
-    assert np.isclose(other.loss_and_gradients(inputs, labels)[0], loss, rtol=1e-5)
-    other.descend(inputs, labels, 10)
-    assert other.loss_and_gradients(inputs, labels)[0] < loss
-
-
-BROKEN = {
-    "a name": lambda params: params | {"x": params["c"]},
-    "missing": lambda params: {name: array for name, array in params.items() if name != "c"},
-    "a shape": lambda params: params | {"c": np.zeros(17, params["c"].dtype)},
-    "integers": lambda params: {name: array.astype(int) for name, array in params.items()},
-    "mixed": lambda params: params | {"c": params["c"].astype(float)},
-}
-
-
+@pytest.mark.parametrize("broken", [
+    lambda params: params | {"x": params["c"]},
+    lambda params: {name: array for name, array in params.items() if name != "c"},
+    lambda params: params | {"c": np.zeros(17, params["c"].dtype)},
+    lambda params: {name: array.astype(int) for name, array in params.items()},
+    lambda params: params | {"c": params["c"].astype(float)},
+    ], ids=["another name", "a name less", "another shape", "integers", "two precisions"])
 @pytest.mark.parametrize("network", NETWORKS[1:], ids=repr)
-@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 def test_params_that_a_compiled_network_cannot_use_get_one_line(network, broken):
-    problem = iis.ParitySum(9, 2)
-    inputs, labels = problem.sample(np.random.default_rng(0), 20)
-    network.init(problem, np.random.default_rng(1))
+    inputs, labels = first_batch(network)
     network.params = broken(network.params)
     before = flat(network.params)
     for call in (lambda: network.descend(inputs, labels, 10), lambda: network.predict(inputs)):
@@ -804,30 +730,36 @@ def test_params_that_a_compiled_network_cannot_use_get_one_line(network, broken)
     assert (flat(network.params) == before).all()
 
 
-@pytest.mark.parametrize("network", NETWORKS[1:], ids=repr)
-def test_read_only_params_get_one_line_and_a_failing_descent_leaves_what_it_reached(network, monkeypatch):
-    problem = iis.ParitySum(9, 2)
-    inputs, labels = problem.sample(np.random.default_rng(0), 20)
-    network.init(problem, np.random.default_rng(1))
+def one_more_and_fail(inputs, labels, batch, lr, memory, weights, *_):
+    """Descend by one unit in each weight, and then fail."""
+    weights += 1
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("network", NETWORKS[1:4], ids=repr)
+def test_read_only_params_get_one_line_and_a_failing_descent_leaves_what_it_reached(
+        network, monkeypatch):
+    inputs, labels = first_batch(network)
     network.params["c"].flags.writeable = False
+    before = flat(network.params)
     with pytest.raises(ValueError, match="params.'c'. cannot be written to"):
         network.descend(inputs, labels, 10)
+    assert (flat(network.params) == before).all()
     network.params["c"].flags.writeable = True
-    before = flat(network.params)
-    with pytest.raises(RuntimeError), iis.lent(network) as (weights, *_):
-        weights += 1
-        raise RuntimeError
+    monkeypatch.setattr(network, "steps", one_more_and_fail)
+    with pytest.raises(RuntimeError):
+        network.descend(inputs, labels, 10)
     assert np.allclose(flat(network.params), before + 1)
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=repr)
+@each_network
 @pytest.mark.parametrize("examples", [128, 20_000])
 def test_a_loss_that_is_no_number_any_more_is_an_error(network, examples):
     with pytest.raises(iis.Diverged, match="the loss is not finite .*smaller lr"):
         iis.train(iis.ParitySum(8, 2), network, lr=1e30, examples=examples)
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=repr)
+@pytest.mark.parametrize("network", NETWORKS[:4], ids=repr)
 def test_batches_that_do_not_fit_are_refused_and_nan_is_not_hidden(network):
     problem = iis.Code(4, 5) if isinstance(network, iis.Transformer) else iis.ParitySum(70, 3)
     started(network, problem)
@@ -836,110 +768,86 @@ def test_batches_that_do_not_fit_are_refused_and_nan_is_not_hidden(network):
         for call in (lambda x: network.loss_and_gradients(x, labels), network.predict):
             with pytest.raises(ValueError, match="inputs must be integers of shape"):
                 call(bad_inputs)
+    calls = network.loss_and_gradients, lambda *batch: network.descend(*batch, 3)
     for bad_labels in (labels[:5], labels[:, :1], labels / 2, labels + 5, labels - 9):
-        for call in (network.loss_and_gradients, lambda *batch: network.descend(*batch, 3)):
+        for call in calls:
             with pytest.raises(ValueError, match="labels must be integers of shape"):
                 call(inputs, bad_labels)
+    for call in calls[:1] if network == iis.NumpyMLP(9) else calls:  # its descent has no step to do
+        with pytest.raises(ValueError, match="labels must be integers of shape .1, "):
+            call(inputs[:0], labels[:0])
     assert network.predict(inputs[:0]).shape == (0, len(problem.tasks))
+    loss, gradients = network.loss_and_gradients(inputs, np.full_like(labels, -1))
+    assert loss == 0 and not flat(gradients).any()  # nothing told, nothing learned
     network.params["c"][:] = np.nan
     assert np.isnan(network.loss_and_gradients(inputs, labels)[0])
 
 
-@pytest.mark.parametrize("make", [iis.NumpyMLP, iis.MLP, iis.Bilinear, iis.Transformer, Tanh])
-def test_a_network_without_weights_says_that_init_must_be_called(make):
+@pytest.mark.parametrize("make", [iis.NumpyMLP, iis.MLP, iis.Bilinear, iis.Transformer, Tanh,
+                                  lambda: iis.Explicit(iis.MLP())])
+def test_a_network_without_weights_says_that_init_must_be_called(make, monkeypatch):
     bits, labels = np.zeros((3, 9), int), np.zeros((3, 2), int)
-    make.init, init = (lambda self, problem, rng, dtype: None), make.init  # forgets to set them
-    try:
-        for call in (lambda: make().predict(bits), lambda: make().loss_and_gradients(bits, labels),
-                     lambda: make().descend(bits, labels, 2), lambda: iis.train(iis.ParitySum(9, 2), make())):
-            with pytest.raises(ValueError, match="has no weights: its init must be called first"):
-                call()
-    finally:
-        make.init = init
+    monkeypatch.setattr(type(make()), "init", lambda *_: None)  # forgets to set them
+    for call in (lambda: make().predict(bits), lambda: make().loss_and_gradients(bits, labels),
+                 lambda: make().descend(bits, labels, 2),
+                 lambda: iis.train(iis.ParitySum(9, 2), make())):
+        with pytest.raises(ValueError, match="has no weights: its init must be called"):
+            call()
 
 
+# a call, and after more than two spaces, or on a line of its own, what is said of it
 REFUSED = """
-ParitySum(n="many")                               n must be a whole number from 1 to 100000, not 'many'
-supervise(LABELS, None, "osmosis")                supervision must be in .*multi-task.*, not 'osmosis'
-supervise(LABELS, None, "multi-task", "half")     p must be a number from 0 to 1, not 'half'
-supervise(LABELS / 2, None, "target")             labels must be integers of shape
-supervise([[1.7, 0.9]], None, "target")           labels must be integers of shape
-train(Lego(2), Transformer(), p=2)                p must be a number from 0 to 1, not 2
-train(ParitySum(), NumpyMLP(), batch="big")       batch must be a whole number from 1 to .*, not 'big'
-train(ParitySum(), NumpyMLP(), every=0)           every must be a whole number from 1 to .*, not 0
-train(ParitySum(), NumpyMLP(), lr=-1)             lr must be a number from 0 to .*, not -1
-train(Code(2), Transformer(), lr=float("inf"))    lr must be a number from 0 to .*, not inf
-train(Lego(3), MLP())                             bits for network mlp must be integers of shape .size, n.
-train(Lego(3), Bilinear())                        network bilinear knows two tasks, the sum and
-train(ParitySum(), Bilinear(), dtype=bool)        float32 or all float64, not .*bool
-train(Lego(2), Transformer(), dtype="int64")      float32 or all float64, not .*int64
-train(ParitySum(9, 2), MLP)                       train needs an object, MLP.., not a class
-train(ParitySum, MLP())                           train needs an object, ParitySum.., not a class
-train(SIGNS, MLP())                               labels must be integers .* numbered from 0 up .* not -1 to
-train(ONE_NAME, MLP())                            tasks must be names, one for each of classes, not 'hard'
-train(TOO_FEW, MLP())                             tasks must be names, one for each of classes, not ..hard..
-train(STUBBORN, MLP())                            labels must be integers of shape .3, 2.* not int64 .500, 2
-train(HIDING, MLP())                              none masked
-train(ParitySum(9, 2), LACKING)                   gradients must be as params are, .*, not
-train(ParitySum(9, 2), FLOATS)                    predict must give 3 x 2 integers, not float64 .3, 2
-recursion(steps=-1)                               steps must be a whole number from 0 to .*, not -1
-recursion(answers=(0, 1, 2, 0, 1, 0))             answers must be integers of shape .*below 2
-recursion(supervision="explicit")                 supervision must be one of .*, not 'explicit'
-list(sweep([], jobs=0))                           jobs must be a whole number from 1 to 1000, not 0
+ParitySum(n="many")   n must be a whole number from 1 to 100000, not 'many'
+supervise([[1, 0]], None, "osmosis")   supervision must be in .*multi-task.*, not 'osmosis'
+supervise([[1, 0]], None, "multi-task", "half")   p must be a number from 0 to 1, not 'half'
+supervise(np.zeros((3, 2)), None, "target")   labels must be integers of shape
+supervise([[1.7, 0.9]], None, "target")   labels must be integers of shape
+train(Lego(2), Transformer(), p=2)   p must be a number from 0 to 1, not 2
+train(ParitySum(), NumpyMLP(), batch="big")   batch must be a whole number from 1 to .*, not 'big'
+train(ParitySum(), NumpyMLP(), every=0)   every must be a whole number from 1 to .*, not 0
+train(ParitySum(), NumpyMLP(), lr=-1)   lr must be a number from 0 to .*, not -1
+train(Code(2), Transformer(), lr=float("inf"))   lr must be a number from 0 to .*, not inf
+train(Lego(3), MLP())   bits for network mlp must be integers of shape .size, n.
+train(Lego(3), Bilinear())   network bilinear knows two tasks, the sum and
+train(ParitySum(), Bilinear(), dtype=bool)   float32 or all float64, not .*bool
+train(Lego(2), Transformer(), dtype="int64")   float32 or all float64, not .*int64
+train(ParitySum(9, 2), MLP)   train needs an object, MLP.., not a class
+train(ParitySum, MLP())   train needs an object, ParitySum.., not a class
+train(odd(ParitySum, label=lambda self, bits: 1 - 2 * bits[:, :2].astype(int)), MLP())
+    labels must be integers .* numbered from 0 up .* not -1 to
+train(odd(Own, tasks="no"), MLP())   tasks must be names, one for each of classes, not 'no'
+train(odd(Own, tasks=["hard"]), MLP())   tasks must be names, one for each of classes, not ..hard..
+train(odd(Own, sample=lambda self, rng, size: Own().sample(rng, 500)), MLP())
+    labels must be integers of shape .3, 3.* not uint64 .500, 3
+train(odd(ParitySum, label=lambda _, bits: np.ma.masked_less(bits[:, :2], 1)), MLP())   none masked
+train(Own(), odd(Tanh, loss_and_gradients=lambda self, *_: (1, {"W": self.params["W"]})))
+    gradients must be as params are, .*, not
+train(Own(), odd(Tanh, predict=lambda self, inputs: np.zeros((3, 2))))
+    predict must be integers of shape .3, 3., .* not float64 .3, 2
+recursion(steps=-1)   steps must be a whole number from 0 to .*, not -1
+recursion(answers=(0, 1, 2, 0, 1, 0))   answers must be integers of shape .*below 2
+recursion(supervision="explicit")   supervision must be one of .*, not 'explicit'
+list(sweep([], jobs=0))   jobs must be a whole number from 1 to 1000, not 0
 """
 
 
-class Wrong(iis.ParitySum):
-    """A problem with something wrong: what is given replaces attributes, or changes labels."""
-
-    def __init__(self, change=lambda labels: labels, size=None, **attributes):
-        super().__init__(9, 2)
-        self.change, self.size = change, size
-        vars(self).update(attributes)
-
-    def sample(self, rng, size):
-        inputs, labels = super().sample(rng, self.size or size)
-        return inputs, self.change(labels)
-
-
-class Lacking(iis.NumpyMLP):
-    def loss_and_gradients(self, inputs, labels):
-        loss, gradients = super().loss_and_gradients(inputs, labels)
-        return loss, {name: gradients[name] for name in ("W", "b", "V")}
-
-
-class Floats(iis.NumpyMLP):
-    def predict(self, inputs):
-        return super().predict(inputs) / 1
-
-
-WRONG = {
-    "SIGNS": Wrong(lambda labels: 2 * (labels % 2) - 1), "ONE_NAME": Wrong(tasks="hard", classes=(2,)),
-    "TOO_FEW": Wrong(tasks=["hard"]), "STUBBORN": Wrong(size=500), "LACKING": Lacking(), "FLOATS": Floats(),
-    "HIDING": Wrong(lambda labels: np.ma.masked_less(labels, 1)), "LABELS": np.zeros((3, 2), int),
-}
-
-
-@pytest.mark.parametrize("line", REFUSED.strip().splitlines())
-def test_what_is_out_of_range_or_does_not_fit_is_refused(line):
-    call, words = re.split("   +", line)
+@pytest.mark.parametrize("call, words", re.findall(r"^(\S.*?)\s{3,}(.*)$", REFUSED, re.MULTILINE))
+def test_what_is_out_of_range_or_does_not_fit_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
-        eval(call, vars(iis) | WRONG)
+        eval(call, vars(iis) | globals())
 
 
 # 5. Theory
-
-DESCENTS = [(12, 5, "multi-task", 0.2), (7, 1, "multi-task", 0.5), (10, 8, "multi-task", 0.1)]
-DESCENTS += [(9, 4, "multi-label", 0.2), (9, 4, "target", 0.2), (9, 4, "multi-task", 0.3)]
-DESCENTS = [(*case, None) for case in DESCENTS] + [(9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))]
-
-
-@pytest.mark.parametrize("n, k, supervision, p, answers", DESCENTS)
+@pytest.mark.parametrize("n, k, supervision, p, answers", [
+    (12, 5, "multi-task", 0.2, None), (7, 1, "multi-task", 0.5, None),
+    (10, 8, "multi-task", 0.1, None), (9, 4, "multi-label", 0.2, None),
+    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, None),
+    (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
 def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
-    problem, network = iis.ParitySum(n, k), iis.Bilinear()
+    problem, network, inputs = iis.ParitySum(n, k), iis.Bilinear(), every_input(n)
     network.init(problem, np.random.default_rng(0), np.float64)
     W, v, c = network.params.values()
-    inputs, labels = every_input(n), problem.label(every_input(n))
+    labels = problem.label(inputs)
     if answers:
         labels[:, 1] = np.array(answers)[labels[:, 0]]
     lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
@@ -953,50 +861,40 @@ def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
         assert abs(v - curves["v"][step]).max() <= 1e-10 and abs(c[0] - curves["c"][step]) <= 1e-10
         if abs(c[0]) > 1e-9:  # where f is 0, rounding would answer
             right = (network.predict(inputs) == labels).mean(axis=0)
-            assert np.allclose(right, [curves["sum"][step], curves["parity"][step]], rtol=0, atol=1e-10)
-        gradients = dict.fromkeys(network.params, 0)
-        for task, weight in enumerate(weights):
-            shown = np.where(np.arange(2) == task, labels, -1)
-            for name, array in network.loss_and_gradients(inputs, shown)[1].items():
-                gradients[name] = gradients[name] + weight * array
-        W -= lr * gradients["W"]
-        v -= ratio * lr * gradients["v"]
-        c -= ratio * lr * gradients["c"]
+            shares = [curves["sum"][step], curves["parity"][step]]
+            assert np.allclose(right, shares, rtol=0, atol=1e-10)
+        shown = np.where([True, False], labels, -1), np.where([False, True], labels, -1)
+        gradients = [network.loss_and_gradients(inputs, told)[1] for told in shown]
+        for name, rate in (("W", lr), ("v", ratio * lr), ("c", ratio * lr)):
+            network.params[name] -= rate * sum(w * g[name] for w, g in zip(weights, gradients))
 
 
-@pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
-def test_theory_predicts_when_bilinear_learns(p):
-    predicted = 64 * np.argmax(iis.recursion(n=50, k=5, p=p)["parity"] >= 0.99)
-    measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
-    assert abs(np.median(measured) / predicted - 1) < 0.03
-
-
-def test_theory_predicts_that_bilinear_does_not_learn():
+def test_theory_predicts_when_bilinear_learns_and_when_not():
+    for p in (0.1, 0.2, 0.5):
+        predicted = 64 * np.argmax(iis.recursion(n=50, k=5, p=p)["parity"] >= 0.99)
+        measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
+        assert abs(np.median(measured) / predicted - 1) < 0.03
     assert iis.recursion(p=0.05, steps=500_000 // 64)["parity"].max() < 0.99
     assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
 
 
 # 6. Many runs
-
-
 def small(seeds=3, **changes):
     """Short runs of two networks."""
     settings = {"n": 20, "k": 2, "p": 0.5, "examples": 13_000} | changes
-    return runs_of(iis.Bilinear, seeds, **settings) + runs_of(lambda: iis.MLP(16), seeds, **settings)
+    bilinear = runs_of(iis.Bilinear, seeds, **settings)
+    return bilinear + runs_of(lambda: iis.MLP(16), seeds, **settings)
 
 
 def outcomes(results):
     """What a sweep yields, in an order of its own, but for the time it took."""
-    return sorted(str((settings, run.solved_at, run.examples, history(run))) for settings, run in results)
-
-
-def stored(path):
-    with contextlib.closing(sqlite3.connect(path)) as store:
-        return dict(store.execute("SELECT run, record FROM runs"))
+    return sorted(str((settings, run.solved_at, run.examples, history(run)))
+                  for settings, run in results)
 
 
 def stored_outcomes(path):
-    return {call: re.sub(r'"seconds": [^,}]*', "", record) for call, record in stored(path).items()}
+    """What a store holds, but for the time that it took."""
+    return {call: re.sub('"seconds": [^,}]*', "", record) for call, record in stored(path).items()}
 
 
 def test_a_sweep_yields_all_settings_with_their_runs():
@@ -1009,25 +907,23 @@ def test_a_sweep_yields_all_settings_with_their_runs():
 
 
 def test_a_run_that_fails_or_cannot_be_stored_does_not_take_the_others_with_it(tmp_path):
-    good = small(1, examples=7_000)
-    bad = [good[0] | {"lr": 1e30}, good[1] | {"lr": 1e30}, good[0] | {"colour": "red"}, good[1] | {"p": 7}]
-    bad += [good[0] | {"supervision": "osmosis"}, good[0] | {"problem": iis.Lego()}, {"network": iis.MLP()}]
-    typed = {}
-    exec("import iis\nclass Typed(iis.ParitySum): pass", typed)  # has no source that can be told
-    bad += [good[0] | {"problem": typed["Typed"](9, 2)}]
-    bad += [good[0] | odd for odd in ({7: "red"}, {"p": 1j}, {"dtype": [1]}, {"lr": np.zeros(9_999)})]
-    results = {str(settings): run for settings, run in iis.sweep(good + bad, store=tmp_path / "runs")}
-    assert len(results) == 14 and len(stored(tmp_path / "runs")) == 2
+    good, own = small(1, examples=7_000), Own()
+    own.rule = np.sum  # a store cannot tell what that does
+    bad = [good[0] | {"lr": 1e30}, good[1] | {"lr": 1e30}, {"network": iis.MLP()}]
+    wrong = [{"colour": "red"}, {"p": 7}, {"supervision": "osmosis"}, {"problem": iis.Lego()}]
+    wrong += [{7: "red"}, {"p": 1j}, {"dtype": [1]}, {"lr": np.zeros(9_999)}, {"problem": own}]
+    bad += [good[1] | each for each in (*wrong, {"problem": odd(Own)})]
+    store = tmp_path / "runs"
+    results = {str(settings): run for settings, run in iis.sweep(good + bad, store=store)}
+    assert len(results) == 15 and len(stored(store)) == 2
     for settings in good + bad:
-        assert isinstance(results[str(settings)], iis.Run if settings in good else (ValueError, TypeError))
+        expected = iis.Run if settings in good else (ValueError, TypeError)
+        assert isinstance(results[str(settings)], expected)
 
 
 def test_processes_come_to_the_same_as_threads(tmp_path):
-    runs = [
-        {"problem": problem, "network": network, "supervision": supervision, "examples": 7_000}
-        for problem, network in OWN[1:]
-        for supervision in iis.SUPERVISIONS
-    ]
+    runs = [{"problem": problem, "network": network, "supervision": kind, "examples": 7_000}
+            for problem, network in OWN[1:] for kind in iis.SUPERVISIONS]
     expected = outcomes(iis.sweep(small()))
     own = sorted(str(history(run)) for _, run in iis.sweep(runs))
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
@@ -1039,8 +935,8 @@ def test_processes_come_to_the_same_as_threads(tmp_path):
 def test_a_cluster_comes_to_the_same_when_a_worker_is_killed(tmp_path):
     distributed = pytest.importorskip("distributed")
     expected = outcomes(iis.sweep(small(20)))
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
-    found = []
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    settings, found = settings | {"host": "127.0.0.1"}, []
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         client.upload_file(str(HERE / "iis.py"))
         worker = next(iter(client.run(os.getpid).values()))
@@ -1051,33 +947,51 @@ def test_a_cluster_comes_to_the_same_when_a_worker_is_killed(tmp_path):
     assert outcomes(found) == expected and len(found) == 40
 
 
-def test_a_store_holds_calls_and_what_came_of_them_and_nothing_is_trained_twice(tmp_path):
+def test_a_store_holds_what_came_of_calls_and_nothing_is_trained_twice(tmp_path, monkeypatch):
     first = list(iis.sweep(small(), store=tmp_path / "runs"))
     rows = stored(tmp_path / "runs")
     assert len(rows) == 6
     for settings, run in first:
-        begins = "train(problem={problem}, network={network}, supervision='multi-task', p=0.5, examples=13000"
-        [call] = [call for call in rows if call.startswith(begins.format(**settings))]
-        assert ", batch=64, seed=" in call and call.endswith(f"# version {iis.VERSION}")
-        record = json.loads(rows[call])
-        assert record["event"] == "run" and record["history"] == run.history
-        assert record["solved_at"] == run.solved_at and record["accuracy"] == run.history[-1]["accuracy"]
+        begins = "train(problem={problem}, network={network}, supervision='multi-task', p=0.5, "
+        begins = begins.format(**settings) + "examples=13000, batch=64, seed="
+        [call] = [call for call in rows if call.startswith(begins)]
+        assert call.endswith(f"# version {iis.VERSION}")
+        expected = {"event": "run", "history": run.history, "solved_at": run.solved_at,
+                    "accuracy": run.history[-1]["accuracy"]}
+        assert expected.items() <= json.loads(rows[call]).items()
     again = list(iis.sweep(small(), store=tmp_path / "runs"))
     assert outcomes(again) == outcomes(first) and all(run.network is None for _, run in again)
-    assert sorted(str(run.history) for _, run in again) == sorted(str(run.history) for _, run in first)
+    assert {str(run.history) for _, run in again} == {str(run.history) for _, run in first}
     assert stored(tmp_path / "runs") == rows
+    monkeypatch.setattr(iis, "VERSION", iis.VERSION + 1)
+    assert all(run.network for _, run in iis.sweep(small(), store=tmp_path / "runs"))
+    assert len(stored(tmp_path / "runs")) == 12
+
+
+def test_what_is_one_run_in_other_words_is_stored_once(tmp_path):
+    """An Explicit is trained explicitly, whatever is said; for the target alone, p is of no use."""
+    [plain] = runs_of(lambda: iis.MLP(16), 1, 20, 3, examples=20_000)
+    alone = [plain | {"supervision": "target", "p": p} for p in (0.1, 0.2)]
+    in_turn = [plain | {"network": iis.Explicit(iis.MLP(16)), "supervision": kind}
+               for kind in iis.SUPERVISIONS]
+    in_turn += [plain | {"supervision": "explicit"}]
+    for runs, words in ((alone, "target"), (in_turn, "explicit")):
+        found = [run for _, run in iis.sweep(runs, store=tmp_path / words)]
+        assert all(history(run) == history(found[0]) for run in found) and len(found) == len(runs)
+        [(call, record)] = stored(tmp_path / words).items()
+        assert f"network=MLP(width=16), supervision='{words}', examples=20000," in call
+        assert {"network": "mlp", "supervision": words}.items() <= json.loads(record).items()
+        assert not any(run.network for _, run in iis.sweep(runs, store=tmp_path / words))
+    assert all(run.network == iis.Explicit(iis.MLP(16)) for run in found)
 
 
 MODULE = """
-from dataclasses import dataclass
-import numpy as np
-import iis
+import dataclasses, numpy as np, iis
 
-@dataclass
+@dataclasses.dataclass
 class Own:
     n: int = 12
     tasks, classes, bit = ("easy", "hard"), (2, 2), 1
-
     def sample(self, rng, size):
         bits = rng.integers(0, 2, (size, self.n), dtype=np.uint8)
         return bits, bits[:, [0, self.bit]].astype(int)
@@ -1090,39 +1004,40 @@ def runs(**settings):
 """
 
 
-def trained(folder, source, call="runs()", name="mine"):
-    """How many of a module's runs are trained, and not found in the store of that folder."""
-    (folder / f"{name}.py").write_text(source)
-    code = f"""
-import sys; sys.path[:0] = [{str(HERE)!r}, {str(folder)!r}]
+def test_a_store_never_takes_one_run_for_another(tmp_path):
+    def trained(source, call="runs()", name="mine"):
+        """How many of a module's runs are trained, and not found in the store."""
+        (tmp_path / f"{name}.py").write_text(source)
+        code = f"""
+import sys; sys.path[:0] = [{str(HERE)!r}, {str(tmp_path)!r}]
 import numpy as np, iis, {name}
-found = list(iis.sweep(eval({call!r}, vars({name})), store={str(folder / 'runs')!r}))
+found = list(iis.sweep(eval({call!r}, vars({name})), store={str(tmp_path / 'runs')!r}))
 assert all(isinstance(run, iis.Run) for _, run in found), found
 print(sum(run.network is not None for _, run in found))
 """
-    return int(python(code, PYTHONDONTWRITEBYTECODE="1"))
+        return int(python(code, PYTHONDONTWRITEBYTECODE="1"))
+
+    assert trained(MODULE) == 1
+    for same in ("runs(examples=64e1)", "runs(examples=np.int64(640), batch=64.0)",
+                 "runs(seed=np.uint8(0))", "[dict(reversed(runs()[0].items()))]",
+                 "runs(problem=Own(np.int64(12)))"):
+        assert trained(MODULE, same) == 0
+    for a, b in (("(2, 2), 1", "(2, 2), 11"), ("[0, self.bit]", "[self.bit, 0]"), ("1.0", "2.0")):
+        assert trained(MODULE.replace(a, b)) == 1
+    assert trained(MODULE, name="yours") == 1  # the same in another module
+    for other in ("runs(problem=Own(13))", "runs(seed=1)"):
+        assert trained(MODULE, other) == 1
 
 
-def test_a_store_never_takes_one_run_for_another(tmp_path):
-    assert trained(tmp_path, MODULE) == 1
-    for same in ("runs(examples=64e1)", "runs(examples=np.int64(640), batch=64.0)", "runs(seed=np.uint8(0))"):
-        assert trained(tmp_path, MODULE, same) == 0
-    assert trained(tmp_path, MODULE, "[dict(reversed(runs()[0].items()))]") == 0
-    assert trained(tmp_path, MODULE, "runs(problem=Own(np.int64(12)))") == 0
-    for a, b in (("bit = (", "bit = ("), ("(2, 2), 1", "(2, 2), 11"), ("[0, self.bit]", "[self.bit, 0]"),
-                 ("factor = 1.0", "factor = 2.0")):
-        assert trained(tmp_path, MODULE.replace(a, b)) == (a != b)
-    assert trained(tmp_path, MODULE, name="yours") == 1  # the same in another module
-    assert trained(tmp_path, MODULE, "runs(problem=Own(13))") == 1
-    assert trained(tmp_path, MODULE, "runs(seed=1)") == 1
-
-
-def test_arrays_are_told_by_their_content():
+def test_what_differs_is_described_otherwise_and_arrays_by_their_content():
     array = np.arange(9_999.0)
     changed = array.copy()
     changed[5_000] += 1e-9
-    assert iis.described(array) == iis.described(array.copy()) != iis.described(changed)
-    assert iis.described(array) != iis.described(array.astype(int)) != iis.described(array.reshape(-1, 1))
+    values = [array, changed, array.astype(int), array.reshape(-1, 1), None, True, 1, 1.5, "1",
+              (1,), [[1]], Own(), iis.MLP(), iis.NumpyMLP(), iis.Explicit(iis.MLP())]
+    assert len({iis.described(value) for value in values}) == len(values)
+    assert iis.described(array) == iis.described(array.copy())
+    assert iis.described(64e3) == iis.described(np.int64(64_000)) == "64000"
     for thing in (lambda: 1, {1, 2}, np.array([None]), np.ma.masked_less(array, 3)):
         with pytest.raises(ValueError, match="a store cannot tell all about a"):
             iis.described(thing)
@@ -1130,9 +1045,7 @@ def test_arrays_are_told_by_their_content():
 
 def test_only_a_store_needs_sqlite(tmp_path):
     code = """
-import sys
-sys.modules["_sqlite3"] = None
-import iis
+import sys; sys.modules["_sqlite3"] = None; import iis
 runs = [dict(problem=iis.ParitySum(8, 2), network=iis.MLP(4), examples=64)]
 print([run.examples for _, run in iis.sweep(runs)])
 try:
@@ -1143,24 +1056,8 @@ except ValueError as error:
     assert python(code) == "[64]\na store needs sqlite3, which this Python was built without\n"
 
 
-def test_an_explicit_run_is_kept_under_the_inner_network(tmp_path):
-    settings = dict(problem=iis.ParitySum(8, 2), examples=640)
-    cases = dict(network=iis.Explicit(iis.MLP(4))), dict(network=iis.MLP(4), supervision="explicit")
-    wrapped, told = (next(iis.sweep([settings | case], store=tmp_path / "runs"))[1] for case in cases)
-    assert wrapped.network and not told.network and history(told) == history(wrapped)
-    [(call, record)] = stored(tmp_path / "runs").items()
-    assert "network=MLP(width=4), supervision='explicit'" in call
-    assert json.loads(record)["network"] == "mlp" and json.loads(record)["supervision"] == "explicit"
-
-
-def test_another_version_is_trained_anew(tmp_path, monkeypatch):
-    list(iis.sweep(small(), store=tmp_path / "runs"))
-    monkeypatch.setattr(iis, "VERSION", iis.VERSION + 1)
-    assert all(run.network for _, run in iis.sweep(small(), store=tmp_path / "runs"))
-    assert len(stored(tmp_path / "runs")) == 12
-
-
-@pytest.mark.parametrize("stop", [lambda runs: runs.close(), lambda runs: runs.throw(KeyboardInterrupt)])
+@pytest.mark.parametrize("stop", [
+    lambda runs: runs.close(), lambda runs: runs.throw(KeyboardInterrupt)])
 def test_what_ended_while_the_caller_was_busy_is_stored(tmp_path, stop):
     ended = []  # each is evaluated once
     runs = iis.sweep(small(examples=640, report=ended.append), store=tmp_path / "runs")
@@ -1172,34 +1069,29 @@ def test_what_ended_while_the_caller_was_busy_is_stored(tmp_path, stop):
     assert len(stored(tmp_path / "runs")) == 6
 
 
-SWEEP = [sys.executable, "iis.py", "--n", "20", "--k", "2", "--network", "mlp", "--seeds", "15", "--store"]
+SWEEP = ["--n", 20, "--k", 2, "--network", "mlp", "--seeds", 15, "--store"]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """What SWEEP leaves in a store if nothing gets in its way."""
     path = tmp_path_factory.mktemp("undisturbed") / "runs"
-    subprocess.run([*SWEEP, path], cwd=HERE, stdout=subprocess.DEVNULL, check=True)
+    command(*SWEEP, path)
     return stored_outcomes(path)
 
 
-def test_a_sweep_killed_again_and_again_ends_with_every_run_once(tmp_path, undisturbed):
+def test_two_sweeps_share_a_store_and_once_killed_end_with_every_run(tmp_path, undisturbed):
     path = tmp_path / "runs"
-    for kill in (1, 2, 3):
-        process = subprocess.Popen([*SWEEP, path], cwd=HERE, stdout=subprocess.DEVNULL)
-        while process.poll() is None:
+    for kill in (4, 8, 12, 99):  # the last are not killed
+        both = [begun(*SWEEP, path) for _ in range(2)]
+        while kill < 99 and None in [process.poll() for process in both]:
             with contextlib.suppress(sqlite3.OperationalError):  # there is no table yet
-                if len(stored(path)) >= 4 * kill:
-                    process.kill()
-    subprocess.run([*SWEEP, path], cwd=HERE, stdout=subprocess.DEVNULL, check=True)
+                if len(stored(path)) >= kill:
+                    for process in both:
+                        process.kill()
+    for process in both:
+        assert "15 of 15" in process.communicate()[0] and process.returncode == 0
     assert stored_outcomes(path) == undisturbed and len(undisturbed) == 30
-
-
-def test_two_processes_share_a_store(tmp_path, undisturbed):
-    line = [*SWEEP, tmp_path / "runs"]
-    both = [subprocess.Popen(line, cwd=HERE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert all("15 of 15" in process.communicate()[0] and process.returncode == 0 for process in both)
-    assert stored_outcomes(tmp_path / "runs") == undisturbed
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits a file's size as Unix does")
@@ -1209,64 +1101,34 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, undisturbed):
         resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, 25_000))
 
     resource, path = pytest.importorskip("resource"), tmp_path / "runs"
-    done = subprocess.run([*SWEEP, path], cwd=HERE, capture_output=True, text=True, preexec_fn=limit)
+    done = command(*SWEEP, path, preexec_fn=limit)
     assert done.returncode == 2 and done.stderr.startswith(f"iis.py: cannot use the store {path}: ")
     kept = stored(path)
-    assert 0 < len(kept) < 30 and all(json.loads(record)["event"] == "run" for record in kept.values())
-    subprocess.run([*SWEEP, path], cwd=HERE, stdout=subprocess.DEVNULL, check=True)
+    assert 0 < len(kept) < 30
+    assert all(json.loads(record)["event"] == "run" for record in kept.values())
+    command(*SWEEP, path)
     assert stored_outcomes(path) == undisturbed and kept.items() <= stored(path).items()
 
 
-def test_what_is_no_store_gets_one_line_and_stays_as_it_is(tmp_path):
+def test_what_is_no_store_gets_one_line_and_stays_as_it_is(tmp_path, capsys):
     (tmp_path / "text").write_text("1 2 3\n")
     for name, table in (("notes", "notes (line TEXT)"), ("foreign", "runs (distance REAL)")):
         with contextlib.closing(sqlite3.connect(tmp_path / name)) as database:
             database.execute(f"CREATE TABLE {table}")
-    for folder in ("folder", "locked"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "locked").mkdir(0o500)
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     names = ["text", "notes", "foreign", "folder", "missing/runs"]
     if os.name != "nt" and os.geteuid() != 0:  # root may write anywhere
-        (tmp_path / "locked").chmod(0o500)
         names.append("locked/runs")
     for name in names:
-        done = command("--network", "bilinear", "--n", 10, "--k", 2, "--store", tmp_path / name)
+        done = main(capsys, *BRIEF, "--store", tmp_path / name)
         [line] = complaints(done.stderr)
         assert done.returncode == 2 and line.startswith("iis.py: ") and str(tmp_path / name) in line
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
 
 
 # 7. The command line
-
-
-def command(*options, **settings):
-    line = [sys.executable, "iis.py", *map(str, options)]
-    return subprocess.run(line, cwd=settings.pop("cwd", HERE), capture_output=True, text=True, **settings)
-
-
-def main(capsys, *options):
-    """The same in this process, which is faster."""
-    try:
-        status = iis.main([str(option) for option in options])
-    except SystemExit as stopped:
-        status = stopped.code
-    printed = capsys.readouterr()
-    return subprocess.CompletedProcess(options, status, printed.out, printed.err)
-
-
-def complaints(err):
-    """The lines on standard error, but for the word that something is compiled."""
-    return [line for line in err.splitlines() if not line.startswith("iis.py: compiling ")]
-
-
-def table_of(text):
-    """The rows of the table that a command prints, each by its headings."""
-    lines = text[text.index("\nnetwork ") + 1 :].split("\n\n")[0].splitlines()
-    ends = (0, 12, 31, 41, 51, 63, 81)
-    headings, *rows = [[line[a:b].strip() for a, b in zip(ends, ends[1:])] for line in lines]
-    return [dict(zip(headings, row)) for row in rows]
-
-
 def test_the_command_prints_who_learned_what():
     done = command("--p", 0.2, "--n", 50, "--k", 5)
     assert done.returncode == 0 and not complaints(done.stderr) and "right after" not in done.stdout
@@ -1279,91 +1141,89 @@ def test_the_command_prints_who_learned_what():
         assert float(run["parity"].split()[0]) >= 99 and control["sum"] == "not asked"
 
 
-@pytest.mark.parametrize("problem, task", [("lego", r"hop 2 \w = "), ("code", "line 2 = ")])
+@pytest.mark.parametrize("problem, task", [("lego", r"hop 2 \w"), ("code", "line 2")])
 def test_sequences_are_shown_with_their_labels_and_what_was_answered(capsys, problem, task):
-    done = main(capsys, "--problem", problem, "--k", 2, "--layers", 1, "--show", 3, "--examples", 6_400)
+    done = main(capsys, *f"--problem {problem} --k 2 --layers 1 --show 3 --examples 6400".split())
     assert done.returncode == 0
-    assert len(re.findall(task, done.stdout)) == 3 + 3 * 3  # before; the truth, the run's, the control's
-    assert re.search(r"transformer target: .* right \d times of 3\n", done.stdout)
-    for line in done.stdout.splitlines():
-        answered = re.search(r"transformer .*= (\S+)( \(wrong\))?$", line)
-        truth = re.search(r"^    (?:hop|line).*= (\S+)$", line)
-        last = truth or last if "last" in vars() else truth
-        assert not answered or (answered[2] is None) == (answered[1] == last[1])
+    assert re.search(r"transformer target: .* right in \d of 3\n", done.stdout)
+    answer = rf"^    (transformer)?.*{task} = (\S+)( \(wrong\))?$"
+    answers = re.findall(answer, done.stdout, re.MULTILINE)
+    assert len(answers) == 3 + 3 * 3  # before; then the truth, the run's, the control's
+    for who, said, wrong in answers:
+        truth = truth if who else said
+        assert (said != truth) == bool(wrong)
 
 
-ASKED = {  # by the run, and by its control
-    "--p 0.5": [["sum", "parity"], ["parity"]],
-    "--supervision multi-label": [["sum", "parity"], ["parity"]],
-    "--supervision target": [["parity"]],
-}
-
-
-WIDE = ["", "--network numpy --n 200", "--p 0.015", "--problem lego", "--problem lego --k 13 --others 13",
-        "--problem code --supervision multi-task --p 0.5", "--supervision curriculum --k 2"]
-
-
-@pytest.mark.parametrize("options", WIDE)
+@pytest.mark.parametrize("options", [
+    "", "--network numpy --n 200", "--p 0.015", "--problem lego",
+    "--problem lego --k 13 --others 13", "--problem code --supervision multi-task --p 0.5",
+    "--supervision curriculum --k 2"])
 def test_what_is_printed_fits_80_columns(options, capsys):
     """With five seeds and as many examples as a student would wait for."""
-    found, given = [], iis.parse([*options.split(), "--seeds", "5"])
-    for settings in iis.planned(given):
+    found = []
+    for settings in iis.planned(iis.parse([*options.split(), "--seeds", "5"])):
         for supervision in ("target", settings["supervision"]):
             right = dict.fromkeys(settings["problem"].tasks, 1.0)
             run = iis.Run(None, 2_345_678 + settings["seed"], history=2 * [{"accuracy": right}])
             found.append((settings | {"supervision": supervision, "examples": 1}, run))
-    print(iis.table(found))
     problem = found[0][0]["problem"]
+    print(problem.__doc__.splitlines()[0], iis.table(found), sep="\n")
     inputs, labels = problem.sample(np.random.default_rng(0), 3)
-    iis.show(problem, inputs, labels, {"transformer multi-label: ": (problem.tasks, 1 - labels % 2)})
+    answers = {"transformer multi-label: ": (problem.tasks, 1 - labels % 2)}
+    iis.show(problem, inputs, labels, answers)
     if isinstance(problem, iis.ParitySum) and problem.n <= 54:
-        right = dict(sum=1.0, parity=0.999)
-        look = right, np.eye(problem.n)
-        iis.picture(problem, {"": [(6_400 * i, *look) for i in range(1, 40)], "control": [(9, *look)]})
+        look = {"sum": 1.0, "parity": 0.999}, np.eye(problem.n)
+        looks = [(6_400 * i, *look) for i in range(1, 40)]
+        iis.picture(problem, {"": looks, "control": looks[:1]})
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80 and not any(line != line.rstrip() for line in lines)
 
 
 def test_the_picture_shows_what_the_mlp_reads_as_it_learns(capsys):
     done = main(capsys, "--network", "mlp", "--seeds", 2)
-    lines = done.stdout[done.stdout.index(" examples   sum") :].splitlines()
-    firsts = [line[:9].replace(",", "") for line in lines[1:]]
-    seen = [int(first) for first in firsts if first.strip().isdecimal()]
-    [marks] = [line[25:] for line in lines if line.startswith("   hidden")]
+    text = done.stdout[done.stdout.index(" examples   sum") :]
+    rows = [(line[:9].strip(), line[25:]) for line in text.splitlines()]
+    seen = [int(first.replace(",", "")) for first, _ in rows if first[:1].isdigit()]
+    assert seen[0] == 6_400 and all(b >= 2 * a for a, b in zip(seen[:-1], seen[1:-1]))
+    (_, learned), (control, read), (hidden, marks) = rows[len(seen) : len(seen) + 3]
+    assert (control, hidden) == ("control", "hidden") and len(learned) == 50
     support = [i for i, mark in enumerate(marks) if mark == "^"]
     assert support == list(iis.ParitySum().support)
-    assert seen[0] == 6_400 and all(b >= 2 * a for a, b in zip(seen[:-1], seen[1:-1]))
-    learned, control = lines[len(seen)][25:], lines[len(seen) + 1][25:]
-    assert all((shade in "%@") == (i in support) for i, shade in enumerate(learned)) and len(learned) == 50
-    assert lines[len(seen) + 1].startswith("  control") and len(set(control) & set(" .:-=")) == 0
-    for options in ("--network bilinear --k 2", "--network mlp --n 55 --k 2", "--network mlp --k 2 --json"):
-        assert "   hidden" not in main(capsys, *options.split(), "--examples", 6_400).stdout
+    assert all((shade in "%@") == (i in support) for i, shade in enumerate(learned))
+    assert not set(read) & set(" .:-=")
+    for options in ("bilinear --k 2", "mlp --n 55 --k 2", "mlp --k 2 --json"):
+        done = main(capsys, "--network", *options.split(), "--examples", 6_400)
+        assert "   hidden" not in done.stdout
 
 
-@pytest.mark.parametrize("options, asked", ASKED.items())
+@pytest.mark.parametrize("options, asked", [  # by the run, and by its control
+    ("--p 0.5", [["sum", "parity"], ["parity"]]), ("--supervision target", [["parity"]]),
+    ("--supervision multi-label", [["sum", "parity"], ["parity"]])])
 def test_a_question_never_asked_has_no_accuracy_and_no_answer(capsys, options, asked):
     size = "--n 10 --k 2 --examples 6400 --network mlp --show 1"
     done = main(capsys, *size.split(), *options.split())
     for row, tasks in zip(table_of(done.stdout), asked, strict=True):
         assert [task for task in ("sum", "parity") if row[task] != "not asked"] == tasks
-    answered = [line for line in done.stdout.splitlines() if line.startswith("    mlp ") and " = " in line]
+    answered = [line for line in done.stdout.splitlines() if re.match("    mlp .* = ", line)]
     assert [re.findall(r"(\w+) = ", line) for line in answered] == asked
 
 
-@pytest.mark.parametrize("options, helped", [("--k 4", True), ("--n 8 --k 1", False), ("--p 1", False)])
+@pytest.mark.parametrize("options, helped", [
+    ("--k 4", True), ("--n 8 --k 1", False), ("--p 1", False)])
 def test_why_is_said_where_the_sum_helped_and_nowhere_else(capsys, options, helped):
     assert iis.main(f"--network bilinear --examples 150000 {options}".split()) == 0
     assert ("\nWhy bilinear learned: " in capsys.readouterr().out) == helped
 
 
 def test_json_is_all_that_is_printed_and_is_what_is_stored(tmp_path):
-    done = command("--json", "--network", "mlp", "--seeds", 2, "--seed", 5, "--store", tmp_path / "runs")
+    seeds, options = (2**70, 2**70 + 1), "--json --network mlp --seeds 2 --store".split()
+    done = command(*options, tmp_path / "runs", "--seed", 2**70)  # seeds are of any size
     assert done.returncode == 0 and not complaints(done.stderr)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     runs = [event for event in events if event["event"] == "run"]
     assert {event["event"] for event in events} == {"eval", "run"}
-    expected = [(kind, seed, kind == "multi-task") for kind in ("multi-task", "target") for seed in (5, 6)]
-    assert sorted((run["supervision"], run["seed"], run["solved"]) for run in runs) == expected
+    wanted = [(kind, seed, kind != "target") for kind in ("multi-task", "target") for seed in seeds]
+    assert sorted((run["supervision"], run["seed"], run["solved"]) for run in runs) == wanted
     for run in runs:
         assert run["problem"] == "parity" and run["network"] == "mlp" and run["n"] == 50
         assert run["problem_seed"] == run["seed"]
@@ -1372,51 +1232,52 @@ def test_json_is_all_that_is_printed_and_is_what_is_stored(tmp_path):
         assert run["accuracy"].keys() == {"sum", "parity"} and 0 <= run["accuracy"]["parity"] <= 1
         same = {"event": "eval", "supervision": run["supervision"], "seed": run["seed"]}
         looks = [event for event in events if same.items() <= event.items()]
-        assert all(seen.items() <= look.items() for seen, look in zip(run["history"], looks, strict=True))
+        for seen, look in zip(run["history"], looks, strict=True):
+            assert seen.items() <= look.items()
     records = [json.loads(record) for record in stored(tmp_path / "runs").values()]
     assert sorted(map(str, records)) == sorted(map(str, runs))
 
 
 BAD_OPTIONS = """
---n 5 --k 6                            k must be a whole number from 1 to 5, not 6
---k 0                                  k must be a whole number from 1 to 50, not 0
---n 0                                  n must be a whole number from 1 to 100000, not 0
---n 2.5                                n must be a whole number from 1 to 100000, not 2.5
---n nan                                n must be a whole number from 1 to 100000, not nan
---n 1e30                               n must be a whole number from 1 to 100000, not 1e+30
---n fifty                              --n: invalid numeric value: 'fifty'
---seed -1                              seed must be a whole number from 0 to inf, not -1
---seed 0.5                             seed must be a whole number from 0 to inf, not 0.5
---seeds 0                              seeds must be a whole number from 1 to 100000, not 0
---network cnn                          --network: invalid choice: 'cnn' (choose from
---supervision osmosis                  --supervision: invalid choice: 'osmosis' (choose from
---colour red                           unrecognized arguments: --colour red
---problem lego --k 0                   k must be a whole number from 1 to 26, not 0
---problem lego --k 27                  k must be a whole number from 1 to 26, not 27
---problem lego --k 20 --others 7       others must be a whole number from 0 to 6, not 7
---problem lego --k 1 --others 1        others must be a whole number from 0 to 0, not 1
---problem lego --heads 5               width must be a multiple of heads = 5, not 32
---problem lego --layers 0              layers must be a whole number from 1 to 1000, not 0
---problem code --modulus 1             modulus must be a whole number from 2 to 100, not 1
---problem lego --n 20                  --n is of no use with problem lego, network transformer, supervision
---others 2                             --others is of no use with problem parity, network bilinear or mlp
---network bilinear --width 64          --width is of no use with problem parity, network bilinear
---causal                               --causal is of no use with problem parity, network bilinear or mlp
---supervision target --p 0.5           --p is of no use with problem parity
---problem code --p 0.5                 --p is of no use with problem code
---show 1 --json                        --show is of no use with
+--n 5 --k 6   k must be a whole number from 1 to 5, not 6
+--k 0   k must be a whole number from 1 to 50, not 0
+--n 0   n must be a whole number from 1 to 100000, not 0
+--n 2.5   n must be a whole number from 1 to 100000, not 2.5
+--n nan   n must be a whole number from 1 to 100000, not nan
+--n 1e30   n must be a whole number from 1 to 100000, not 1e+30
+--n fifty   --n: invalid numeric value: 'fifty'
+--seed -1   seed must be a whole number from 0 to inf, not -1
+--seed 0.5   seed must be a whole number from 0 to inf, not 0.5
+--seeds 0   seeds must be a whole number from 1 to 100000, not 0
+--network cnn   --network: invalid choice: 'cnn' (choose from
+--supervision osmosis   --supervision: invalid choice: 'osmosis' (choose from
+--colour red   unrecognized arguments: --colour red
+--problem lego --k 0   k must be a whole number from 1 to 26, not 0
+--problem lego --k 27   k must be a whole number from 1 to 26, not 27
+--problem lego --k 20 --others 7   others must be a whole number from 0 to 6, not 7
+--problem lego --k 1 --others 1   others must be a whole number from 0 to 0, not 1
+--problem lego --heads 5   width must be a multiple of heads = 5, not 32
+--problem lego --layers 0   layers must be a whole number from 1 to 1000, not 0
+--problem code --modulus 1   modulus must be a whole number from 2 to 100, not 1
+--problem lego --n 20   --n is of no use with problem lego, network transformer, supervision
+--others 2   --others is of no use with problem parity, network bilinear or mlp
+--network bilinear --width 64   --width is of no use with problem parity, network bilinear
+--causal   --causal is of no use with problem parity, network bilinear or mlp
+--supervision target --p 0.5   --p is of no use with problem parity
+--problem code --p 0.5   --p is of no use with problem code
+--show 1 --json   --show is of no use with
 """
 BAD_RUNS = """
---network transformer --n 501          network transformer takes up to 500 bits, not 501
---p 1.5                                p must be a number from 0 to 1, not 1.5
---p nan                                p must be a number from 0 to 1, not nan
---width 0                              width must be a whole number from 1 to 1000000, not 0
---examples -1                          examples must be a whole number from 1 to 1000000000000, not -1
---batch 1e30                           batch must be a whole number from 1 to 1000000000000, not 1e+30
---lr inf                               lr must be a number from 0 to
---lr -1e-3                             lr must be a number from 0 to 1e+38, not -0.001
---problem code --network mlp           bits for network mlp must be integers of shape (size, n)
---network mlp --n 1e5 --width 1e6      Unable to allocate
+--network transformer --n 501   network transformer takes up to 500 bits, not 501
+--p 1.5   p must be a number from 0 to 1, not 1.5
+--p nan   p must be a number from 0 to 1, not nan
+--width 0   width must be a whole number from 1 to 1000000, not 0
+--examples -1   examples must be a whole number from 1 to 1000000000000, not -1
+--batch 1e30   batch must be a whole number from 1 to 1000000000000, not 1e+30
+--lr inf   lr must be a number from 0 to
+--lr -1e-3   lr must be a number from 0 to 1e+38, not -0.001
+--problem code --network mlp   bits for network mlp must be integers of shape (size, n)
+--network mlp --n 1e5 --width 1e6   Unable to allocate
 """
 
 
@@ -1426,12 +1287,7 @@ def test_bad_options_get_one_line_and_status_2(capsys, line):
     done = main(capsys, *options.split())
     [complaint] = complaints(done.stderr)
     assert done.returncode == 2 and complaint.startswith("iis.py: ") and words in complaint
-    assert not done.stdout or (line in BAD_RUNS and "network  " not in done.stdout)  # the example alone
-
-
-def test_seeds_of_any_size(capsys):
-    done = main(capsys, "--seed", 2**70, "--n", 10, "--k", 2, "--examples", 640, "--network", "mlp", "--json")
-    assert json.loads(done.stdout.splitlines()[-1])["seed"] == 2**70
+    assert not done.stdout or (line in BAD_RUNS and "network  " not in done.stdout)  # no table
 
 
 def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
@@ -1447,30 +1303,14 @@ def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
 
 
 def test_compiling_is_said_only_when_something_is_compiled(tmp_path):
-    options = "--network", "bilinear", "--n", 10, "--k", 2
     empty = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    first, again = command(*options, env=empty), command(*options, env=empty)
+    first, again = command(*BRIEF, env=empty), command(*BRIEF, env=empty)
     assert first.stderr.startswith("iis.py: compiling ") and first.stderr.count("\n") == 1
-    assert not again.stderr
-    assert first.stdout == again.stdout and "compiling" not in first.stdout
+    assert not again.stderr and first.stdout == again.stdout and "compiling" not in first.stdout
     for path in (*tmp_path.rglob("*descend*.nbi"), *tmp_path.rglob("*descend*.nbc")):
         os.truncate(path, 9)  # as a full disk leaves it
-    damaged, healed = command(*options, env=empty), command(*options, env=empty)
+    damaged, healed = command(*BRIEF, env=empty), command(*BRIEF, env=empty)
     assert damaged.returncode == 0 and damaged.stderr == first.stderr and not healed.stderr
-
-
-@pytest.mark.skipif(os.name == "nt", reason="opens a terminal as Unix does")
-def test_progress_is_shown_on_a_terminal_on_standard_error_alone():
-    terminal, theirs = os.openpty()
-    line = [sys.executable, "iis.py", "--network", "bilinear", "--n", "10", "--k", "2"]
-    wide = os.environ | {"COLUMNS": "200"}
-    done = subprocess.run(line, cwd=HERE, stdout=subprocess.PIPE, stderr=theirs, text=True, env=wide)
-    shown = os.read(terminal, 100_000).decode()
-    assert "bilinear, multi-task, seed 0: sum " in shown and " right after 6,400 examples" in shown
-    narrow = os.environ | {"COLUMNS": "30"}
-    subprocess.run(line, cwd=HERE, stdout=subprocess.PIPE, stderr=theirs, text=True, env=narrow)
-    assert max(map(len, re.split("\r\x1b.K", os.read(terminal, 100_000).decode()))) == 29
-    assert "right after" not in done.stdout
 
 
 def test_a_loss_that_is_no_number_gets_one_line_and_status_1(capsys):
@@ -1490,48 +1330,54 @@ def test_help_explains_every_option_in_four_groups_with_two_examples(capsys):
     assert text.rstrip().splitlines()[-1].startswith("  python plots.py explore")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
-@pytest.mark.parametrize("options", [(), ("--json",)])
-def test_an_interrupt_still_shows_what_was_reached(options):
-    line = [sys.executable, "iis.py", "--k", "40", "--examples", "1e9", "--network", "mlp", *options]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+def said_on(terminal, sign=None):
+    """What is read from a terminal until the sign comes, or until its other end is closed."""
+    text = ""
+    with contextlib.suppress(OSError):
+        while sign is None or sign not in text:
+            text += os.read(terminal, 9_000).decode()
+    return text
 
-    def heed():  # also if the tests ignore it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    process = subprocess.Popen(line, cwd=HERE, preexec_fn=heed, **pipes)
+@pytest.mark.skipif(os.name == "nt", reason="opens a terminal as Unix does")
+def test_progress_is_no_wider_than_the_terminal():
+    terminal, theirs = os.openpty()
+    command(*BRIEF, stderr=theirs, env=os.environ | {"COLUMNS": "30"})
+    os.close(theirs)
+    lines = re.split("\r\x1b.K", said_on(terminal))  # each after the signs that clear the last
+    assert max(map(len, lines[1:])) == 29
+
+
+@pytest.mark.skipif(os.name == "nt", reason="opens a terminal and sends a signal as Unix does")
+@pytest.mark.parametrize("options, sign", [("mlp", ""), ("mlp --json", ""), ("mlp", "compiling"),
+    ("transformer", "compiling"), ("mlp", "right after 6,400 examples")])
+def test_an_interrupt_at_any_time_is_one_line_and_shows_what_was_reached(tmp_path, options, sign):
+    """After the first line of output and a sign on the terminal that is standard error."""
+    terminal, theirs = os.openpty()
+    setting = {"NUMBA_CACHE_DIR": str(tmp_path)} if sign == "compiling" else {"COLUMNS": "200"}
+    process = begun(
+        *f"--n 50 --k 40 --examples 1e9 --network {options}".split(), stderr=theirs,
+        env=os.environ | setting,  # and heeding the signal also if the tests ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    os.close(theirs)
     process.stdout.readline()
-    time.sleep(2)
+    err = said_on(terminal, sign)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err and "interrupted" in err
-    [row] = table_of("\n" + (err if options else out))
-    assert row["the data asks"] == "20 % sum" and row["learned"] == "no, cut off"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
-@pytest.mark.parametrize("wait, cache", [(0.01, "cold"), (1, "cold"), (0.01, "warm"), (0.5, "warm")])
-def test_an_interrupt_at_any_time_is_one_line(tmp_path, wait, cache):
-    def heed():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    line = [sys.executable, "iis.py", "--examples", "1e9", "--k", "40", "--network", "mlp"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    places = os.environ | ({"NUMBA_CACHE_DIR": str(tmp_path)} if cache == "cold" else {})
-    process = subprocess.Popen(line, cwd=HERE, preexec_fn=heed, env=places, **pipes)
-    process.stdout.readline()
-    time.sleep(wait)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    [complaint] = complaints(err)
-    assert process.returncode == 130 and complaint.startswith("iis.py: interrupted: runs under way")
+    out, _ = process.communicate(timeout=60)
+    err += said_on(terminal)
+    assert process.returncode == 130 and "iis.py: interrupted: runs under way" in err
+    assert "Traceback" not in err and "right after" not in out
+    in_json = "--json" in options  # then the table is on standard error too
+    assert in_json or err.count("\n") == 1 + err.count("iis.py: compiling ")
+    if in_json or sign.startswith("right"):
+        assert in_json or "mlp, multi-task, seed 0: sum " in err
+        assert len(re.findall(" 20 % sum .* no, cut off ", err if in_json else out)) == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
 def test_a_session_that_ran_the_file_is_left_as_it_was():
     code = """
-import contextlib, os, runpy, signal, sys, io
-import numpy as np
+import contextlib, io, os, runpy, signal, sys, numpy as np
 np.seterr(all="raise")
 before = signal.getsignal(signal.SIGINT), np.geterr(), dict(os.environ), sys.stderr
 sys.argv = "iis.py --k 2 --n 10 --examples 640 --network mlp".split()
@@ -1546,57 +1392,43 @@ except KeyboardInterrupt:
     assert python(code) == "lives on\n"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="writes to what Linux keeps full")
-@pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_full_standard_output_is_one_line(options):
-    line = [sys.executable, "iis.py", "--network", "bilinear", "--n", "10", "--k", "2", *options]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(line, cwd=HERE, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 2 and done.stderr == "iis.py: standard output: No space left on device\n"
-
-
-@pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_reader_that_stops_early_is_no_error(options):
-    line = [sys.executable, "iis.py", *options]
-    process = subprocess.Popen(line, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_stops_early_is_no_error_and_an_output_that_is_full_is_one_line(options):
+    process = begun(*options)
     process.stdout.readline()
     process.stdout.close()
-    assert not complaints(process.stderr.read())
-    assert process.wait() == 0
+    assert not complaints(process.stderr.read()) and process.wait() == 0
+    if os.path.exists("/dev/full"):  # which Linux keeps full
+        with open("/dev/full", "w") as full:
+            done = command(*BRIEF, *options, stdout=full)
+        [line] = complaints(done.stderr)
+        assert done.returncode == 2 and line == "iis.py: standard output: No space left on device"
 
 
 def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_path):
-    shutil.copy(HERE / "iis.py", tmp_path)
+    (tmp_path / "iis.py").write_bytes((HERE / "iis.py").read_bytes())
     tmp_path.chmod(0o500)
     nowhere = str(tmp_path / "nowhere")  # stands for a HOME that cannot be written to
-    environment = os.environ | {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = command("--network", "bilinear", "--n", 10, "--k", 2, cwd=tmp_path, env=environment)
-        assert done.returncode == 0 and all("cannot be kept" in line for line in complaints(done.stderr))
+        done = command(*BRIEF, cwd=tmp_path, env=os.environ | environment)
+        assert done.returncode == 0
+        assert all("cannot be kept" in line for line in complaints(done.stderr))
         code = "import sys, iis; print({'matplotlib', 'sklearn'} & set(sys.modules))"
-        assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "set()\n"
+        assert command(code, file="-c", cwd=tmp_path).stdout == "set()\n"
     finally:
         tmp_path.chmod(0o700)
 
 
 # The figures
-
-
-def draw(*options, **settings):
-    line = [sys.executable, "plots.py", *map(str, options)]
-    return subprocess.run(line, cwd=HERE, capture_output=True, text=True, **settings)
-
-
 def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
     pytest.importorskip("sklearn")
     import plots
-
     problem, rng = plots.Digits(16, 5, seed=2), np.random.default_rng(0)
-    known, new = (
-        [{picture.tobytes() for picture in some[digit]} for digit in (0, 1)]
-        for some in (problem.pictures, problem.new_pictures)
-    )
-    assert not (known[0] | new[0]) & (known[1] | new[1]) and not (known[0] | known[1]) & (new[0] | new[1])
+    known, new = [[{picture.tobytes() for picture in pictures[digit]} for digit in (0, 1)]
+                  for pictures in (problem.pictures, problem.new_pictures)]
+    assert not (known[0] | new[0]) & (known[1] | new[1])
+    assert not (known[0] | known[1]) & (new[0] | new[1])
     for drawn, pictures in ((False, known), (True, new)):
         inputs, labels = problem.sample(rng, 500, drawn)
         assert inputs.dtype == np.uint8 and inputs.shape == (500, 16 * 64)
@@ -1610,7 +1442,6 @@ def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
 
 def test_distractors_are_sums_of_other_bits_and_a_target_can_be_any_function_of_the_sum():
     import plots
-
     problem, plain = plots.Distracted(70, 5, seed=1, distractors=3), iis.ParitySum(70, 5, seed=1)
     assert problem.tasks == ("sum", "other sum 1", "other sum 2", "other sum 3", "parity")
     assert problem.classes == (6, 6, 6, 6, 2) and (problem.support == plain.support).all()
@@ -1620,43 +1451,45 @@ def test_distractors_are_sums_of_other_bits_and_a_target_can_be_any_function_of_
     problem = plots.SumFunction(12, 5, seed=3, answers=(0, 1, 2, 0, 1, 2))
     inputs, labels = problem.sample(np.random.default_rng(0), 500)
     sums = inputs[:, problem.support].sum(axis=1)
-    assert (labels[:, 0] == sums).all() and (labels[:, 1] == sums % 3).all() and problem.classes == (6, 3)
+    assert (labels[:, 0] == sums).all() and (labels[:, 1] == sums % 3).all()
+    assert problem.classes == (6, 3)
     for network in (iis.Bilinear(), iis.MLP()):
         check_learned(plots.SumFunction(20, 3, answers=(1, 0, 0, 1)), network, "multi-task")
 
 
 def test_the_gradient_tells_less_of_the_hidden_bits_for_every_one_of_them():
     import plots
-
     sizes = []
     for k in (2, 4, 6):
         problem, network = iis.ParitySum(12, k), iis.MLP(32)
         network.init(problem, np.random.default_rng(0), np.float64)
         sizes.append([plots.signal(problem, network, task) for task in (0, 1)])
-    (sum2, parity2), (sum4, parity4), (sum6, parity6) = sizes
-    assert parity2[1] > 4 * parity4[1] > 8 * parity6[1] and sum6[1] > 0.4 * sum2[1]
+    (sum2, parity2), (_, parity4), (sum6, parity6) = sizes
+    assert parity2 > 4 * parity4 > 8 * parity6 and sum6 > 0.4 * sum2
 
 
 def test_a_figure_is_drawn_its_path_printed_and_its_runs_kept(tmp_path):
     store = tmp_path / "runs"
     options = "start", "--seeds", 1, "--jobs", 2, "--folder", tmp_path / "new", "--store", store
     inline = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    done = draw(*options, env=inline)  # as a notebook sets it for its children
+    done = command(*options, file="plots.py", env=inline)  # as a notebook sets it for its children
     assert done.returncode == 0 and not complaints(done.stderr)
     assert Path(done.stdout.splitlines()[-1]).read_bytes().startswith(b"\x89PNG")
     rows = stored(store)
-    assert rows and draw(*options).stdout == done.stdout and stored(store) == rows
+    assert rows and command(*options, file="plots.py").stdout == done.stdout
+    assert stored(store) == rows
 
 
-BAD = ["mixture --seeds 0", "mixture --folder README.md/x", "lego --jobs 0", "lego --store .", "explore"]
-
-
-@pytest.mark.parametrize("options", BAD)
+@pytest.mark.parametrize("options", ["mixture --seeds 0", "mixture --folder README.md/x", "explore",
+                                     "lego --jobs 0", "lego --store ."])
 def test_a_figure_that_cannot_be_drawn_gets_one_line(tmp_path, options):
     (tmp_path / "tornado.py").write_text("raise ImportError('there is no tornado here')")
-    hidden = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    done = draw(*options.split(), env=hidden | {"MPLBACKEND": "agg", "PYTHONPATH": str(tmp_path)})
-    assert done.returncode == 1 and done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
+    hidden = {name: value for name, value in os.environ.items()
+              if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    hidden |= {"MPLBACKEND": "agg", "PYTHONPATH": str(tmp_path)}
+    done = command(*options.split(), file="plots.py", env=hidden)
+    assert done.returncode == 1
+    assert done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
     assert options != "explore" or f"{sys.executable} -m pip install tornado" in done.stderr
 
 
@@ -1667,7 +1500,8 @@ before = dict(matplotlib.rcParams)
 import plots
 figure = plots.plt.figure()
 axes = [figure.add_axes(place) for place in ((0, 0, 0.3, 1), (0.4, 0, 0.2, 1), (0.7, 0, 0.3, 1))]
-settings, path = dict(problem=plots.iis.ParitySum(10, 2), network=plots.iis.MLP(8), supervision="target"), []
+problem, network, path = plots.iis.ParitySum(10, 2), plots.iis.MLP(8), []
+settings = dict(problem=problem, network=network, supervision="target")
 plots.moments(settings | {"examples": 6400}, path)
 plots.picture(axes, settings, path, 0)
 figure.canvas.draw()
@@ -1678,7 +1512,8 @@ assert dict(matplotlib.rcParams) | {"backend": 0} == before | {"backend": 0}
 
 
 def test_without_a_live_figure_the_explorer_says_so_in_one_line_and_makes_nothing():
-    code = "import plots as p; p.plt.get_backend = lambda: 'inline'; p.Explorer(); print(p.plt.get_fignums())"
+    code = "import plots as p; p.plt.get_backend = lambda: 'inline'; p.Explorer()"
+    code += "; print(p.plt.get_fignums())"
     said, figures = python(code, MPLBACKEND="agg").splitlines()
     assert "%matplotlib widget" in said and figures == "[]"
 
@@ -1687,7 +1522,6 @@ def test_without_a_live_figure_the_explorer_says_so_in_one_line_and_makes_nothin
 def explorer(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     import plots
-
     explorer = plots.Explorer()
     yield explorer
     explorer.close()
@@ -1698,19 +1532,20 @@ def explorer(monkeypatch):
 def ended(explorer):
     """What the explorer has trained, once it has, and has drawn."""
     while not explorer.latest[3]:
+        assert explorer.thread.is_alive()
         time.sleep(0.01)
     explorer.draw()
     return explorer.latest
 
 
 def mouse(explorer, axis, *places):
-    """Press in an axis at the first place, parts of its width and height; move to the others; release."""
+    """Press in an axis at the first place, in parts of its size; move to the others; release."""
     from matplotlib.backend_bases import MouseEvent
-
-    names = ["button_press_event"] + ["motion_notify_event"] * len(places[1:]) + ["button_release_event"]
+    moves = ["motion_notify_event"] * len(places[1:])
+    names, canvas = ["button_press_event", *moves, "button_release_event"], explorer.figure.canvas
     for name, place in zip(names, (*places, places[-1]), strict=True):
         x, y = axis.transAxes.transform(place)
-        explorer.figure.canvas.callbacks.process(name, MouseEvent(name, explorer.figure.canvas, x, y, 1))
+        canvas.callbacks.process(name, MouseEvent(name, canvas, x, y, 1))
 
 
 def test_the_explorer_trains_what_is_wanted_last(explorer):
@@ -1723,7 +1558,8 @@ def test_the_explorer_trains_what_is_wanted_last(explorer):
     explorer.buttons["network"].set_active(0)
     _, settings, path, _ = ended(explorer)
     assert settings["network"] == iis.Bilinear() and path[-1][2].shape == (5, 50)
-    assert explorer.figure.get_suptitle().startswith("bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l")
+    title = "bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l"
+    assert explorer.figure.get_suptitle().startswith(title)
 
 
 def test_the_explorer_hears_the_mouse_and_keeps_the_last_run_in_grey(explorer):
@@ -1745,8 +1581,6 @@ def test_the_explorer_hears_the_mouse_and_keeps_the_last_run_in_grey(explorer):
 
 
 # The README
-
-
 def test_the_readmes_examples_run_as_they_stand(tmp_path, monkeypatch, capsys):
     blocks = re.findall("```python\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 5
@@ -1758,14 +1592,58 @@ def test_the_readmes_examples_run_as_they_stand(tmp_path, monkeypatch, capsys):
     assert len(lines) == 1 + 1 + 3 + 10  # a run, a check, three rounds, ten runs
     name, error = eval(lines[1])
     assert name in ("W", "b") and error <= 1e-6
+    problem, few = names["Prefixes"](), iis.ParitySum(20, 3)
+    inputs, _ = problem.sample(np.random.default_rng(0), 9)
     for kind in iis.SUPERVISIONS:
         for network in (iis.MLP(), names["Regression"]()):
-            problem = names["Prefixes"]()
             run = iis.train(problem, network, kind, examples=6_400)
-            assert run.network.predict(problem.sample(np.random.default_rng(0), 9)[0]).shape == (9, 3)
-    check_learned(names["Prefixes"](), iis.MLP(), "multi-label", examples=100_000)
-    few = iis.ParitySum(20, 3)
+            assert run.network.predict(inputs).shape == (9, 3)
+    check_learned(problem, iis.MLP(), "multi-label", examples=100_000)
     run = iis.train(few, names["Regression"](), "explicit")
     assert run.solved_at and run.solved_at < 600_000
     run = iis.train(few, names["Regression"](), "multi-label", examples=run.examples)
     assert run.history[-1]["accuracy"]["parity"] < 0.53
+
+
+# The README's exercises
+class OtherSum(iis.ParitySum):
+    """The first exercise: the sum is one of k bits that are not hidden."""
+    def label(self, bits):
+        labels = super().label(bits)
+        others = np.delete(bits, self.support, axis=1)
+        labels[:, 0] = others[:, : self.k].sum(axis=1)
+        return labels
+
+
+class Majority(iis.ParitySum):
+    """The second exercise: are most of the hidden bits 1?"""
+    tasks = ("sum", "majority")
+
+    def label(self, bits):
+        labels = super().label(bits)
+        labels[:, 1] = 2 * labels[:, 0] > self.k
+        return labels
+
+
+def test_exercise_1_a_helper_that_is_no_help():
+    for seed in range(5):
+        run = iis.train(OtherSum(seed=seed), iis.MLP(), seed=seed, examples=250_000)
+        right = run.history[-1]["accuracy"]
+        assert right["sum"] > 0.99 and 0.48 < right["parity"] < 0.52
+
+
+def test_exercise_2_a_target_that_needs_no_help():
+    for kind in ("multi-task", "target"):
+        runs = [iis.train(Majority(seed=seed), iis.MLP(), kind, seed=seed) for seed in range(5)]
+        assert all(run.solved_at == 6_400 for run in runs)
+
+
+def test_exercise_3_another_network():
+    network, problem = Tanh(16), iis.ParitySum(10, 3)
+    network.init(problem, np.random.default_rng(0), np.float64)
+    _, error = iis.check_gradients(network, *problem.sample(np.random.default_rng(1), 50))
+    assert error <= 1e-6
+    runs = [iis.train(iis.ParitySum(seed=seed), Tanh(), seed=seed) for seed in range(5)]
+    assert all(70_000 < run.solved_at < 95_000 for run in runs)
+    alone = iis.train(iis.ParitySum(), Tanh(), "target", examples=250_000)
+    assert alone.history[-1]["accuracy"]["parity"] < 0.52
