@@ -1669,7 +1669,7 @@ figure = plots.plt.figure()
 axes = [figure.add_axes(place) for place in ((0, 0, 0.3, 1), (0.4, 0, 0.2, 1), (0.7, 0, 0.3, 1))]
 settings, path = dict(problem=plots.iis.ParitySum(10, 2), network=plots.iis.MLP(8), supervision="target"), []
 plots.moments(settings | {"examples": 6400}, path)
-plots.picture(axes, settings, path, 0)
+plots.picture(axes, [], 6400, path[0])
 figure.canvas.draw()
 print({tick.label1.get_size() for axis in axes for tick in axis.yaxis.get_major_ticks()})
 assert dict(matplotlib.rcParams) | {"backend": 0} == before | {"backend": 0}
@@ -1696,11 +1696,22 @@ def explorer(monkeypatch):
 
 
 def ended(explorer):
-    """What the explorer has trained, once it has, and has drawn."""
-    while not explorer.latest[3]:
+    """What the explorer has trained, once it has, its control too, and has drawn."""
+    latest = explorer.latest
+    while not latest.end or len(latest.control) < len(latest.path):
         time.sleep(0.01)
     explorer.draw()
-    return explorer.latest
+    assert explorer.run is latest.path[-1]
+    return latest
+
+
+def drawn(explorer):
+    """The curves: {label: (style, colour, examples)}, but for the line at chance."""
+    curves = {line.get_label(): line for line in explorer.axes[0].get_lines()}
+    assert list(curves.pop("chance").get_ydata()) == [50, 50]
+    return {
+        label: (line.get_linestyle(), line.get_color(), list(line.get_xdata())) for label, line in curves.items()
+    }
 
 
 def mouse(explorer, axis, *places):
@@ -1713,35 +1724,69 @@ def mouse(explorer, axis, *places):
         explorer.figure.canvas.callbacks.process(name, MouseEvent(name, explorer.figure.canvas, x, y, 1))
 
 
-def test_the_explorer_trains_what_is_wanted_last(explorer):
-    assert ended(explorer)[3][0].startswith("parity learned after ")
+def test_the_explorer_trains_what_is_wanted_last_and_trains_nothing_twice(explorer):
+    assert ended(explorer).end == f"parity learned after {explorer.run.solved_at:,} examples"
     for p in (0.9, 0.7, 0.6, 0.4):  # faster than a run ends
         explorer.sliders["p"].set_val(p)
-    _, settings, path, _ = ended(explorer)
-    assert settings["p"] == 0.4 and path[-1][1]["parity"] >= 99
-    assert list(path[-1][3]) == pytest.approx([0, 100] * 3, abs=30)  # the zigzag
+    latest = explorer.latest
+    explorer.draw()
+    assert explorer.figure.get_suptitle().endswith("p = 0.4, n = 50, k = 5, width = 128: training ...")
+    assert ended(explorer) is latest and latest.settings["p"] == 0.4
+    explorer.changed.set()  # as if a change had come before the thread read what it trained
+    sizes, odd = explorer.run.history[-1]["note"]
+    assert sizes.shape == (128, 50) and list(odd) == pytest.approx([0, 100] * 3, abs=30)  # the zigzag
+    inputs, labels = latest.settings["problem"].sample(np.random.default_rng(0), 1000)
+    assert (explorer.run.network.predict(inputs) == labels).mean() > 0.97
     explorer.buttons["network"].set_active(0)
-    _, settings, path, _ = ended(explorer)
-    assert settings["network"] == iis.Bilinear() and path[-1][2].shape == (5, 50)
+    ended(explorer)
+    assert isinstance(explorer.run.network, iis.Bilinear) and explorer.run.history[-1]["note"][0].shape == (5, 50)
     assert explorer.figure.get_suptitle().startswith("bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l")
+    for path in (latest.path, latest.control, explorer.latest.path):
+        assert [run.examples for run in path] == list(range(1600, path[-1].examples + 1, 1600))
 
 
-def test_the_explorer_hears_the_mouse_and_keeps_the_last_run_in_grey(explorer):
-    def drawn():
-        return [(line.get_label(), line.get_color()) for line in explorer.axes[0].get_lines()[:-1]]
+def test_the_explorer_plays_curves_that_grow_with_the_weights_beside_their_control(explorer):
+    path = ended(explorer).path
+    every = [run.examples for run in path]
+    assert [drawn(explorer)[label][2] for label in ("parity", "sum", "control: parity")] == [every] * 3
+    assert drawn(explorer)["control: parity"][0] == "--" and explorer.play.label.get_text() == "play"
+    mouse(explorer, explorer.play.ax, (0.5, 0.5))  # from the beginning
+    for count in (2, 3):
+        explorer.draw()
+        assert drawn(explorer)["parity"][2] == drawn(explorer)["control: parity"][2] == every[:count]
+    assert f"{every[2]:,} examples" in explorer.axes[1].get_title() and explorer.play.label.get_text() == "pause"
+    mouse(explorer, explorer.time.ax, (0.9, 0.5), (1 / 3, 0.5))  # which pauses
+    explorer.draw()
+    explorer.draw()
+    assert explorer.time.val == pytest.approx(len(path) / 3, abs=2)
+    assert len(drawn(explorer)["sum"][2]) == round(explorer.time.val) + 1 and explorer.run is path[-1]
+    mouse(explorer, explorer.again.ax, (0.5, 0.5))
+    assert ended(explorer).path is not path and explorer.run.history[-1]["loss"] == path[-1].history[-1]["loss"]
 
-    _, before, path, _ = ended(explorer)
-    assert [label for label, _ in drawn()] == ["parity", "sum"]
-    mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0.3, 0.5), (0.5, 0.5))
-    _, settings, _, _ = ended(explorer)
-    assert before["p"] == 0.2 and settings["p"] == 0.5
-    assert drawn()[2:] == [("before, p = 0.2: parity", "0.65"), ("before, p = 0.2: sum", "0.65")]
-    assert list(explorer.axes[0].get_lines()[2].get_xdata()) == [moment[0] for moment in path]
+
+def test_the_explorer_hears_the_mouse_and_keeps_the_run_before_a_drag_in_grey(explorer):
+    path = ended(explorer).path
+    mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0, 0.5), (0.3, 0.5), (0.5, 0.5))
+    assert ended(explorer).settings["p"] == 0.5
+    before = ("-", "0.65", [run.examples for run in path]), (":", "0.65", [run.examples for run in path])
+    assert [drawn(explorer)[f"before, p = 0.2: {task}"] for task in ("parity", "sum")] == [*before]
+    assert list(explorer.axes[1].get_xticks()) == []  # nothing is revealed
+    explorer.reveal.set_active(0)
+    explorer.draw()
+    assert list(explorer.axes[1].get_xticks()) == list(explorer.latest.settings["problem"].support)
     explorer.buttons["supervision"].set_active(0)  # the target alone
     ended(explorer)
     mouse(explorer, explorer.sliders["p"].ax, (0.5, 0.5), (0.9, 0.5))  # of no use now
-    assert explorer.sliders["p"].val == 0.5 and explorer.latest[0][:2] == ["mlp", "target"]
-    assert [label for label, _ in drawn() if "before" not in label] == ["parity"]
+    assert explorer.sliders["p"].val == 0.5 and explorer.latest.words[:2] == ["mlp", "target"]
+    assert "sum" not in drawn(explorer)
+
+
+def test_another_explorer_closes_the_one_before(explorer):
+    import plots
+
+    another = plots.Explorer()
+    assert not explorer.thread.is_alive() and plots.plt.get_fignums() == [another.figure.number]
+    another.close()
 
 
 # The README
