@@ -10,6 +10,7 @@ import argparse
 import atexit
 import contextlib
 import itertools
+import logging
 import os
 import platform
 import socket
@@ -851,7 +852,7 @@ def picture(axes, hidden, until, run, others=()):
     for runs, name, style in ([run], "", {}), *others:
         for i, task in enumerate(("parity", "sum")):
             lines(curves, runs, task, **{"color": shade(i, 3), "label": name + task} | style)
-    curves.axhline(50, color="0.3", linewidth=0.7, label="chance")
+    curves.axhline(50, color="0.8", label="chance")
     curves.set(xlim=(0, max(until, curves.dataLim.x1)), ylim=(0, 103), ylabel=RIGHT)
     curves.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9)
     sizes, odd = run.history[-1]["note"]
@@ -886,7 +887,8 @@ class Explorer:
             return
         if Explorer.open:
             Explorer.open.close()
-        Explorer.open = self
+            plt.close(Explorer.open.figure)
+        Explorer.open, self.changed = self, threading.Event()
         self.figure = plt.figure(figsize=(12, 5.9), dpi=104, layout="none", label="iis explore")
         add, listen = self.figure.add_axes, self.figure.canvas.mpl_connect
         listen("button_press_event", self.press)  # before any slider hears of it
@@ -913,7 +915,6 @@ class Explorer:
         for widget in (*self.sliders.values(), *self.buttons.values(), self.play, self.again,
                        self.time, self.reveal):
             widget.drawon = False  # draw does it, once for many changes
-        self.changed = threading.Event()
         self.change()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
@@ -928,12 +929,11 @@ class Explorer:
             self.pace = 0
 
     def pause(self, _):
-        self.pace = 0 if self.pace else 1
+        self.pace = not self.pace  # which is 0 or 1
         if self.pace and self.time.val == self.time.valmax:
             self.time.set_val(0)
 
     def change(self, _=None):
-        """Note what is wanted now."""
         value = {name: slider.val for name, slider in self.sliders.items()}
         network, supervision = [radio.value_selected for radio in self.buttons.values()]
         useful = {"p": supervision == "multi-task", "n": True, "k": True, "width": network == "mlp"}
@@ -974,7 +974,6 @@ class Explorer:
         self.latest = None
         self.changed.set()
         self.thread.join()
-        plt.close(self.figure)
 
     def draw(self):
         """Draw what is new. The timer calls this, and no other thread draws."""
@@ -982,8 +981,7 @@ class Explorer:
         end, path = latest.end, latest.path[:]  # in this order: after the end, path is whole
         last = len(path) - 1
         frame = round(min(self.time.val + self.pace, last))
-        if end and frame == last:
-            self.pace = 0
+        self.pace = 0 if end and frame == last else self.pace
         dpi = int(max(20, min(self.figure.bbox.size / (12, 5.9))))
         state = dpi, frame, last, end, self.pace, reveal
         if state == self.shown:
@@ -1001,7 +999,8 @@ class Explorer:
             control = latest.control[: frame + 1][-1:], "control: ", {"linestyle": "--"}
             hidden = latest.settings["problem"].support if reveal else []
             picture(self.axes, hidden, self.run.examples, path[frame], [control, *self.before])
-        self.figure.canvas.draw_idle()
+        with contextlib.suppress(Exception):  # a browser's tab may have been closed just now
+            self.figure.canvas.draw_idle()
 
 
 # --------------------------------------------------------------------------------------------------
@@ -1209,6 +1208,7 @@ def explore(port):
         script = Page.get_javascript() + """mpl.figure.prototype.handle_resize = figure => (
             onresize = () => figure._resize_canvas(innerWidth - 44, innerHeight - 100, true))()"""
         Page.get_javascript = lambda: script
+        logging.disable()  # of tornado, that a tab was closed
     Explorer()
     plt.show(block=True)
 
