@@ -849,10 +849,10 @@ def picture(axes, hidden, until, run, others=()):
         axis.clear()
         axis.tick_params(labelsize=9, grid_alpha=0.25)  # as in STYLE, for ticks made later too
     curves, weights, zigzag = axes
+    curves.axhline(50, color="0.8", label="chance")
     for runs, name, style in ([run], "", {}), *others:
         for i, task in enumerate(("parity", "sum")):
             lines(curves, runs, task, **{"color": shade(i, 3), "label": name + task} | style)
-    curves.axhline(50, color="0.8", label="chance")
     curves.set(xlim=(0, max(until, curves.dataLim.x1)), ylim=(0, 103), ylabel=RIGHT)
     curves.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9)
     sizes, odd = run.history[-1]["note"]
@@ -919,7 +919,7 @@ class Explorer:
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
         atexit.register(self.close)
-        self.timer = self.figure.canvas.new_timer(60, [(self.draw, (), {})])
+        self.timer = self.figure.canvas.new_timer(100, [(self.draw, (), {})])
         self.timer.start()
 
     def press(self, event):
