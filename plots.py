@@ -10,6 +10,7 @@ import argparse
 import atexit
 import contextlib
 import itertools
+import logging
 import os
 import platform
 import socket
@@ -21,11 +22,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
-from matplotlib.widgets import RadioButtons, Slider
+from matplotlib.widgets import Button, CheckButtons, RadioButtons, Slider
 import iis
 
 STYLE = ["default", {  # whatever the reader's own style is: it may write all text in LaTeX
@@ -824,40 +826,39 @@ def code(seeds):
 # Film and explorer
 
 def moments(settings, path, go_on=lambda: True):
-    """Train, appending to path at every test what `picture` draws."""
-    problem, bilinear = settings["problem"], settings["network"].name == "bilinear"
-
+    """Train while go_on(), append to path at every test the Run as it then is; return the end."""
     def watch(run):
+        W = abs(run.network.params["W"])  # (k, n + 1) if bilinear, else (n, width)
+        run.history[-1]["note"] = (W if bilinear else W.T)[:, : problem.n], odd_by_sum(problem, run)
+        path.append(replace(run, history=run.history[:]))  # training goes on with its own
+        path[-1].asked = iis.asked(settings)
         if not go_on():
             raise InterruptedError
-        accuracy, W = run.history[-1]["accuracy"], run.network.params["W"]
-        right = {task: 100 * accuracy[task] for task in iis.asked(settings)}
-        W = W if bilinear else W.T  # (k, n + 1), or an mlp's (n, width)
-        path.append((run.examples, right, abs(W[:, : problem.n]), odd_by_sum(problem, run)))
-
-    iis.train(**settings, report=watch)
+    problem, bilinear = settings["problem"], settings["network"].name == "bilinear"
+    try:
+        run = iis.train(**settings | {"network": replace(settings["network"])}, report=watch)
+        return f"parity {'' if run.solved_at else 'not '}learned after {run.examples:,} examples"
+    except (iis.Diverged, InterruptedError) as error:
+        return str(error)
 
 
 @plt.style.context(STYLE)
-def picture(axes, settings, path, frame, before=(), name=""):
-    """Draw the accuracies of a path and, in grey, of one before; the rest at one moment."""
+def picture(axes, hidden, until, run, others=()):
+    """Draw a Run as it then is, ▲ at hidden bits, and others' curves: Runs, a name, a style."""
     for axis in axes:
         axis.clear()
         axis.tick_params(labelsize=9, grid_alpha=0.25)  # as in STYLE, for ticks made later too
-    (curves, weights, zigzag), problem = axes, settings["problem"]
-    for run, prefix, grey in ((path, "", {}), (before, name, {"color": "0.65", "zorder": 1})):
-        for task, line, colour in (("parity", "-", shade(0, 3)), ("sum", "--", shade(1, 3))):
-            right = [(examples, share[task]) for examples, share, *_ in run if task in share]
-            if right:  # it was asked
-                curves.plot(*zip(*right), line, label=prefix + task, **{"color": colour} | grey)
-    examples, _, sizes, odd = path[frame]
-    curves.axvline(examples, color="0.3", linewidth=1)
-    curves.set(ylim=(0, 103), xlabel="examples seen", ylabel=RIGHT)
-    counted(curves.xaxis)
-    curves.legend(loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2, frameon=False)
+    curves, weights, zigzag = axes
+    curves.axhline(50, color="0.8", label="chance")
+    for runs, name, style in ([run], "", {}), *others:
+        for i, task in enumerate(("parity", "sum")):
+            lines(curves, runs, task, **{"color": shade(i, 3), "label": name + task} | style)
+    curves.set(xlim=(0, max(until, curves.dataLim.x1)), ylim=(0, 103), ylabel=RIGHT)
+    curves.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9)
+    sizes, odd = run.history[-1]["note"]
     weights.imshow(sizes, aspect="auto", cmap="magma", vmin=0, vmax=0.7, interpolation="nearest")
-    weights.set(title=f"size of weights after {examples:,} examples", yticks=[], ylabel="units",
-                xticks=problem.support, xticklabels="▲" * problem.k, xlabel="bits, ▲ hidden")
+    weights.set(title=f"size of weights after {run.examples:,} examples", yticks=[], ylabel="units",
+                xticks=hidden, xticklabels="▲" * len(hidden), xlabel="bits")
     weights.tick_params(length=0, grid_alpha=0)
     zigzag.plot(np.arange(len(odd)) % 2 * 100, color="0.8", linewidth=6)
     zigzag.plot(odd, "o-", color=shade(0, 3))
@@ -868,112 +869,139 @@ def picture(axes, settings, path, frame, before=(), name=""):
 @shows("The columns of the hidden bits light up first, then parity follows",
        "5 of 50 bits, p = 0.2, mlp of width 32, one seed", 1)
 def film(seeds):
-    path = []
-    settings = dict(problem=iis.ParitySum(), network=iis.MLP(32), supervision="multi-task")
-    moments(settings | {"every": 6400}, path)
+    path, problem = [], iis.ParitySum()
+    moments(dict(problem=problem, network=iis.MLP(32), supervision="multi-task", every=6400), path)
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3), dpi=80, width_ratios=(4, 4, 3))
-    frames = [*range(len(path))] + [len(path) - 1] * 10  # and stay at the end for a moment
-    figure.film = FuncAnimation(figure, lambda frame: picture(axes, settings, path, frame), frames,
-                                interval=150)
+    draw = partial(picture, axes, problem.support, path[-1].examples)
+    figure.film = FuncAnimation(figure, draw, path + path[-1:] * 10, interval=150)  # stays a while
     return figure
 
 
 class Explorer:
-    """Sliders and buttons: each change trains anew, and then the weights play."""
-
+    """Each change trains anew, and so does "again"; "play" replays. run is the run shown."""
+    open, drawn, pressed, run, before = None, None, None, None, ()
     @plt.style.context(STYLE)
     def __init__(self):
         if "inline" in plt.get_backend():
             print("The explorer needs a live figure: pip install ipympl, then %matplotlib widget")
             return
-        self.figure = plt.figure(figsize=(11.2, 5.6), layout="none", label="iis explore")
-        add = self.figure.add_axes
-        self.axes = [add((left, 0.45, width, 0.39))
-                     for left, width in ((0.06, 0.3), (0.41, 0.3), (0.78, 0.2))]
-        ranges = {  # lowest, highest, start, step
-            "p": ("p, share of sums", 0, 1, 0.2, 0.01), "n": ("n, bits", 10, 200, 50, 1),
-            "k": ("k, hidden ones", 1, 10, 5, 1), "width": ("width of the mlp", 2, 512, 128, 2)}
+        if Explorer.open:
+            Explorer.open.close()
+            plt.close(Explorer.open.figure)
+        Explorer.open, self.changed = self, threading.Event()
+        self.figure = plt.figure(figsize=(12, 5.9), dpi=104, layout="none", label="iis explore")
+        add, listen = self.figure.add_axes, self.figure.canvas.mpl_connect
+        listen("button_press_event", self.press)  # before any slider hears of it
+        listen("close_event", self.close)
+        self.axes = [add((x, 0.42, w, 0.41)) for x, w in ((0.06, 0.3), (0.41, 0.3), (0.78, 0.2))]
         self.sliders, self.buttons, look = {}, {}, {"initcolor": "none", "color": "0.5"}
-        for i, (name, (label, low, high, value, step)) in enumerate(ranges.items()):
-            place = add((0.14, 0.26 - 0.06 * i, 0.19, 0.05))
-            slider = Slider(place, label, low, high, valinit=value, valstep=step, **look)
+        for i, (name, label, low, high, start, step) in enumerate((
+                ("p", "p, share of sums", 0, 1, 0.2, 0.01), ("n", "n, bits", 10, 200, 50, 1),
+                ("k", "k, hidden ones", 1, 10, 5, 1), ("width", "width of mlp", 2, 512, 128, 2))):
+            place = add((0.14, 0.24 - 0.06 * i, 0.19, 0.05))
+            slider = Slider(place, label, low, high, valinit=start, valstep=step, **look)
             slider.on_changed(self.change)
             self.sliders[name] = slider
-        self.time = Slider(add((0.46, 0.28, 0.2, 0.05)), "time", 0, 100, valfmt="  %.0f %%", **look)
         for left, name, labels in ((0.41, "network", ("bilinear", "mlp")),
                                    (0.56, "supervision", iis.SUPERVISIONS)):
-            height = 0.036 * len(labels)
-            axis = add((left, 0.22 - height, 0.14, height), title=name)
+            axis = add((left, 0.01, 0.14, 0.19), title=name, frame_on=False)
             self.buttons[name] = RadioButtons(axis, labels, active=1, activecolor="0.3")
             self.buttons[name].on_clicked(self.change)
-            axis.set_axis_off()
-        self.figure.text(0.72, 0.16, "Each change trains anew.\nDrag time to go through it.")
-        self.changed, self.latest, self.before = threading.Event(), None, ([], ())
+        self.play, self.again = [Button(add((x, 0.26, 0.07, 0.05)), "again") for x in (0.41, 0.49)]
+        self.play.on_clicked(self.pause)
+        self.again.on_clicked(self.change)
+        self.time = Slider(add((0.61, 0.26, 0.3, 0.05)), "time", 0, 1, valfmt="test %d", **look)
+        self.reveal = CheckButtons(add((0.76, 0.06, 0.2, 0.09), frame_on=False), ["reveal"])
+        for widget in (*self.sliders.values(), *self.buttons.values(), self.play, self.again,
+                       self.time, self.reveal):
+            widget.drawon = False  # draw does it, once for many changes
         self.change()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
         atexit.register(self.close)
-        self.timer = self.figure.canvas.new_timer(60, [(self.draw, (), {})])
+        self.timer = self.figure.canvas.new_timer(100, [(self.draw, (), {})])
         self.timer.start()
 
+    def press(self, event):
+        """The mouse goes down: remember what is shown; pause, if time is to be moved."""
+        self.pressed = self.drawn
+        if event.inaxes is self.time.ax:
+            self.pace = 0
+
+    def pause(self, _):
+        self.pace = not self.pace  # which is 0 or 1
+        if self.pace and self.time.val == self.time.valmax:
+            self.time.set_val(0)
+
     def change(self, _=None):
-        """Note what is wanted now, and start playing."""
-        if self.latest and self.latest[3]:  # it has ended
-            self.before = self.latest[0], self.latest[2]
         value = {name: slider.val for name, slider in self.sliders.items()}
-        network = self.buttons["network"].value_selected
-        supervision = self.buttons["supervision"].value_selected
+        network, supervision = [radio.value_selected for radio in self.buttons.values()]
         useful = {"p": supervision == "multi-task", "n": True, "k": True, "width": network == "mlp"}
         for name, slider in self.sliders.items():
             slider.set_active(useful[name])
-            for artist in slider.ax.get_children():
-                artist.set_alpha(1 if useful[name] else 0.25)
-        words = [f"{name} = {value[name]:g}" for name in value if useful[name]]
+            slider.ax.set_visible(useful[name])
+        words = [network, supervision, *(f"{x} = {value[x]:g}" for x in value if useful[x])]
+        if self.pressed and self.pressed.words != words:
+            name = ", ".join(["before", *(x for x in self.pressed.words if x not in words)]) + ": "
+            self.before = [(self.pressed.path[-1:], name, {"color": "0.65", "zorder": 1})]
         settings = dict(problem=iis.ParitySum(value["n"], value["k"]), supervision=supervision,
                         network=iis.MLP(value["width"]) if network == "mlp" else iis.Bilinear(),
-                        p=value["p"], examples=400_000, every=1280)
-        # what is trained, its moments so far, and, once it has ended, how
-        self.latest = [network, supervision, *words], settings, [], []
-        self.played, self.shown = 0, None
-        self.time.set_val(0)
+                        p=value["p"], examples=400_000, every=1600)
+        self.latest = SimpleNamespace(words=words, settings=settings, path=[], control=[], end="")
+        self.pace, self.shown = np.inf, None  # to the newest moment
         self.changed.set()
 
     def work(self):
-        """Train what is wanted last, over and over: the thread."""
-        while self.changed.wait():
+        """Train what is wanted last, and its control beside it, over and over: the thread."""
+        def go_on():
+            time.sleep(0.03)
+            behind = len(latest.control) < len(latest.path)
+            return latest is self.latest and (not latest.end or behind)
+        while self.latest:  # there is none when closed
+            self.changed.wait()
             self.changed.clear()
-            latest = self.latest
-            if latest is None:
-                return
-            _, settings, path, end = latest
-            if end:  # it was read already, after a change that came before the event was cleared
-                continue
-            try:
-                moments(settings, path, lambda: latest is self.latest)
-                learned = "learned" if path[-1][1].get("parity", 0) >= 99 else "not learned"
-                end.append(f"parity {learned} after {path[-1][0]:,} examples")
-            except (iis.Diverged, InterruptedError) as error:  # or something else is wanted by now
-                end.append(str(error))
+            latest = self.latest  # after clearing: a change from now on sets it again
+            if latest and not latest.end:  # else it was read already, just before clearing
+                alone = latest.settings | {"supervision": "target"}
+                control = threading.Thread(target=moments, args=(alone, latest.control, go_on))
+                control.start()
+                latest.end = moments(latest.settings, latest.path, go_on)
+                control.join()
 
-    def close(self):
-        """End the thread: Python must not exit in the midst of a kernel."""
+    def close(self, _=None):
+        """End the timer and the thread: Python must not exit in the midst of a kernel."""
+        self.timer.stop()
         self.latest = None
         self.changed.set()
         self.thread.join()
 
     def draw(self):
         """Draw what is new. The timer calls this, and no other thread draws."""
-        words, settings, path, end = self.latest or ([], {}, [], [])
-        if end and self.time.val == self.played < 100:  # nobody has moved time by hand
-            self.played = min(100, self.played + 2)
-            self.time.set_val(self.played)
-        state = len(path), len(end), self.time.val
-        if path and state != self.shown:
-            self.shown, frame = state, round(self.time.val / 100 * (state[0] - 1))
-            before, old = self.before
-            name = ", ".join(["before", *(word for word in before if word not in words)]) + ": "
-            picture(self.axes, settings, path[: state[0]], frame, old, name)
-            self.figure.suptitle(f"{', '.join(words)}: {end[0] if end else 'training ...'}")
+        latest, reveal = self.latest, self.reveal.get_status()[0]
+        if latest is None:  # closed
+            return
+        end, path = latest.end, latest.path[:]  # in this order: after the end, path is whole
+        last = len(path) - 1
+        frame = round(min(self.time.val + self.pace, last))
+        self.pace = 0 if end and frame == last else self.pace
+        dpi = int(max(20, min(self.figure.bbox.size / (12, 5.9))))
+        state = dpi, frame, last, end, self.pace, reveal
+        if state == self.shown:
+            return
+        self.shown = state
+        if dpi != self.figure.dpi:  # all is scaled with the window, text too
+            self.figure.set_size_inches(self.figure.bbox.size / dpi, forward=False)
+            self.figure.set_dpi(dpi)
+        self.figure.suptitle(f"{', '.join(latest.words)}: {end or 'training ...'}")
+        self.play.label.set_text("pause" if self.pace else "play")
+        if path:
+            _, self.time.valmax = self.time.ax.set_xlim(0, max(1, last))
+            self.time.set_val(frame)
+            self.drawn, self.run = latest, path[-1]
+            control = latest.control[: frame + 1][-1:], "control: ", {"linestyle": "--"}
+            hidden = latest.settings["problem"].support if reveal else []
+            picture(self.axes, hidden, self.run.examples, path[frame], [control, *self.before])
+        with contextlib.suppress(Exception):  # a browser's tab may have been closed just now
             self.figure.canvas.draw_idle()
 
 
@@ -1178,6 +1206,11 @@ def explore(port):
             raise ValueError(f"explore needs a window, or for a browser: {hint}") from None
         socket.create_server(("127.0.0.1", port)).close()  # an OSError, if another has it
         plt.rc("webagg", address="127.0.0.1", port=port, port_retries=1, open_in_browser=False)
+        from matplotlib.backends.backend_webagg_core import FigureManagerWebAgg as Page
+        script = Page.get_javascript() + """mpl.figure.prototype.handle_resize = figure => (
+            onresize = () => figure._resize_canvas(innerWidth - 44, innerHeight - 100, true))()"""
+        Page.get_javascript = lambda: script
+        logging.disable()  # of tornado, that a tab was closed
     Explorer()
     plt.show(block=True)
 

@@ -209,7 +209,7 @@ print(run.solved_at, control.solved_at, control.history[-1]["accuracy"]["parity"
     assert int(run) < 300_000 and control == "None" and 0.48 <= float(accuracy) <= 0.52
 
 
-MARKS = {"iis.py": (16_300, 1_860), "plots.py": (13_700, 1_250), "test_iis.py": (18_000, 1_650)}
+MARKS = {"iis.py": (16_300, 1_860), "plots.py": (13_500, 1_255), "test_iis.py": (18_300, 1_690)}
 
 
 @pytest.mark.parametrize("name, tokens, lines", [(name, *mark) for name, mark in MARKS.items()])
@@ -1503,7 +1503,7 @@ axes = [figure.add_axes(place) for place in ((0, 0, 0.3, 1), (0.4, 0, 0.2, 1), (
 problem, network, path = plots.iis.ParitySum(10, 2), plots.iis.MLP(8), []
 settings = dict(problem=problem, network=network, supervision="target")
 plots.moments(settings | {"examples": 6400}, path)
-plots.picture(axes, settings, path, 0)
+plots.picture(axes, [], 6400, path[0])
 figure.canvas.draw()
 print({tick.label1.get_size() for axis in axes for tick in axis.yaxis.get_major_ticks()})
 assert dict(matplotlib.rcParams) | {"backend": 0} == before | {"backend": 0}
@@ -1530,12 +1530,20 @@ def explorer(monkeypatch):
 
 
 def ended(explorer):
-    """What the explorer has trained, once it has, and has drawn."""
-    while not explorer.latest[3]:
+    """What the explorer has trained, once it has, its control too, and has drawn."""
+    latest = explorer.latest
+    while not latest.end or len(latest.control) < len(latest.path):
         assert explorer.thread.is_alive()
         time.sleep(0.01)
     explorer.draw()
-    return explorer.latest
+    assert explorer.run is latest.path[-1]
+    return latest
+
+
+def curves(explorer):
+    """The curves drawn: {label: (style, colour, examples)}."""
+    return {line.get_label(): (line.get_linestyle(), line.get_color(), [*line.get_xdata()])
+            for line in explorer.axes[0].get_lines()}
 
 
 def mouse(explorer, axis, *places):
@@ -1548,36 +1556,63 @@ def mouse(explorer, axis, *places):
         canvas.callbacks.process(name, MouseEvent(name, canvas, x, y, 1))
 
 
-def test_the_explorer_trains_what_is_wanted_last(explorer):
-    assert ended(explorer)[3][0].startswith("parity learned after ")
+def test_the_explorer_trains_what_is_wanted_last_and_nothing_twice(explorer):
     for p in (0.9, 0.7, 0.6, 0.4):  # faster than a run ends
         explorer.sliders["p"].set_val(p)
-    _, settings, path, _ = ended(explorer)
-    assert settings["p"] == 0.4 and path[-1][1]["parity"] >= 99
-    assert list(path[-1][3]) == pytest.approx([0, 100] * 3, abs=30)  # the zigzag
+    latest = explorer.latest
+    explorer.draw()
+    assert explorer.figure.get_suptitle().endswith("k = 5, width = 128: training ...")
+    assert ended(explorer) is latest and latest.settings["p"] == 0.4
+    explorer.changed.set()  # as if a change had come before the thread read what it trained
+    _, odd = explorer.run.history[-1]["note"]
+    assert list(odd) == pytest.approx([0, 100] * 3, abs=30)  # the zigzag
     explorer.buttons["network"].set_active(0)
-    _, settings, path, _ = ended(explorer)
-    assert settings["network"] == iis.Bilinear() and path[-1][2].shape == (5, 50)
+    ended(explorer)
     title = "bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l"
     assert explorer.figure.get_suptitle().startswith(title)
+    for path in (latest.path, latest.control, explorer.latest.path):
+        assert [run.examples for run in path] == list(range(1600, path[-1].examples + 1, 1600))
 
 
-def test_the_explorer_hears_the_mouse_and_keeps_the_last_run_in_grey(explorer):
-    def drawn():
-        return [(line.get_label(), line.get_color()) for line in explorer.axes[0].get_lines()[:-1]]
+def test_the_explorers_curves_grow_with_the_weights_beside_their_control(explorer):
+    path = ended(explorer).path
+    every = [run.examples for run in path]
+    assert curves(explorer)["sum"][2] == every and curves(explorer)["control: parity"][0] == "--"
+    mouse(explorer, explorer.play.ax, (0.5, 0.5))  # from the beginning
+    for count in (2, 3):
+        explorer.draw()
+        assert curves(explorer)["parity"][2] == every[:count]
+        assert curves(explorer)["control: parity"][2] == every[:count]
+    assert explorer.play.label.get_text() == "pause"
+    mouse(explorer, explorer.time.ax, (0.9, 0.5), (1 / 3, 0.5))  # which pauses
+    explorer.draw()
+    assert explorer.time.val == pytest.approx(len(path) / 3, abs=2)
+    mouse(explorer, explorer.again.ax, (0.5, 0.5))
+    again = ended(explorer).path
+    assert again is not path and again[-1].history[-1]["loss"] == path[-1].history[-1]["loss"]
 
-    _, before, path, _ = ended(explorer)
-    assert [label for label, _ in drawn()] == ["parity", "sum"]
-    mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0.3, 0.5), (0.5, 0.5))
-    _, settings, _, _ = ended(explorer)
-    assert before["p"] == 0.2 and settings["p"] == 0.5
-    assert drawn()[2:] == [("before, p = 0.2: parity", "0.65"), ("before, p = 0.2: sum", "0.65")]
-    assert list(explorer.axes[0].get_lines()[2].get_xdata()) == [moment[0] for moment in path]
+
+def test_the_explorer_keeps_the_run_before_a_drag_in_grey_and_reveals_when_asked(explorer):
+    path = ended(explorer).path
+    mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0, 0.5), (0.3, 0.5), (0.5, 0.5))
+    hidden = ended(explorer).settings["problem"].support
+    grey = "-", "0.65", [run.examples for run in path]
+    assert curves(explorer)["before, p = 0.2: parity"] == grey
+    assert not len(explorer.axes[1].get_xticks())  # nothing is revealed
+    explorer.reveal.set_active(0)
+    explorer.draw()
+    assert list(explorer.axes[1].get_xticks()) == list(hidden)
     explorer.buttons["supervision"].set_active(0)  # the target alone
     ended(explorer)
     mouse(explorer, explorer.sliders["p"].ax, (0.5, 0.5), (0.9, 0.5))  # of no use now
-    assert explorer.sliders["p"].val == 0.5 and explorer.latest[0][:2] == ["mlp", "target"]
-    assert [label for label, _ in drawn() if "before" not in label] == ["parity"]
+    assert explorer.sliders["p"].val == 0.5 and "sum" not in curves(explorer)
+
+
+def test_another_explorer_closes_the_one_before(explorer):
+    import plots
+    another = plots.Explorer()
+    assert not explorer.thread.is_alive() and plots.plt.get_fignums() == [another.figure.number]
+    another.close()
 
 
 # The README
