@@ -26,10 +26,10 @@ import numpy as np
 
 @dataclass  # writes __init__: n, k and seed, which have a type, become its arguments
 class ParitySum:
-    """n random bits, k of them hidden: how many of those are 1? Is this number odd?
+    """n random bits. k of them count, nobody says which: how many are 1? Is that odd?
 
         01011111100000101100001011011001110011111110101100    an input: n = 50 bits
-          ^ ^             ^    ^            ^                 k = 5 hidden, not shown
+          ^ ^             ^    ^            ^                 k = 5 hidden: these count
         sum = 2, parity = 0                                   the labels
 
     A hidden bit that is 1 makes the sum larger, on average: so each hidden bit can be
@@ -773,7 +773,7 @@ class Bilinear(Compiled):
 
 @dataclass
 class Lego:
-    """A chain of k variables, each plus or minus the one before, in any order.
+    """A chain of k variables, each plus or minus the one before: what is the last?
 
     "c = -b; d = -1; a = +1; e = +d; b = -a" (Zhang et al. 2022): task t asks for the value of the
     chain's t-th variable, and so for t hops of reasoning; label 0 stands for -1, label 1 for +1.
@@ -833,7 +833,7 @@ class Lego:
 
 @dataclass
 class Code:
-    """A program of k lines, each computing with a name that a line before it assigned.
+    """A program of k lines, each computing with an earlier result: what is the last?
 
     "c = (b * 3) % 5": task t asks for the value that line t assigns. A line takes a name assigned
     before and a constant, in either order, the first line two constants. Names may be used again.
@@ -1527,22 +1527,22 @@ USUAL = {  # for each problem: its networks, its supervision, and what a transfo
 }
 DATA = {  # what the data asks
     "target": "{1} alone", "multi-task": "{2:.4g} % {0}", "multi-label": "all",
-    "explicit": "all, in turn", "curriculum": "{0}, {1}",
+    "explicit": "all, in turn", "curriculum": "{0}, then {1}",
 }
 OPTIONS = """
 experiment:
 problem      NAME    parity, lego (chains of reasoning) or code (programs) (parity)
-network      NAME    numpy, bilinear, mlp or transformer (parity: bilinear and mlp)
-supervision  NAME    which answers the data tell, see below (multi-task; lego, code: multi-label)
+network      NAME    mlp, numpy (the same, slower), bilinear (of the theorem) or transformer
+supervision  NAME    which answers training tells, see below (multi-task; lego, code: multi-label)
 p            SHARE   multi-task: share of the examples that ask a helper question (0.2)
-examples     COUNT   give up after so many (1000000); the control sees as many as its run did
+examples     COUNT   stop after so many (1000000); a control gets as many as its partner used
 seed         SEED    decides the hidden bits, the starting weights and the examples (0)
 seeds        COUNT   repeat with so many seeds, counted up from --seed (1)
 problem:
 n            BITS    bits of an example (50, with a transformer 20)
 k            COUNT   hidden bits (5), variables of lego's chain (5), lines of code (4)
 others       COUNT   lego: so many variables beside the chain (3)
-modulus      NUMBER  code: what it computes modulo (5)
+modulus      NUMBER  code: each line is taken modulo this number (5)
 network:
 width        UNITS   hidden units of an mlp (128), width of the transformer (32)
 layers       COUNT   layers of the transformer (parity 2, lego 4, code 6)
@@ -1551,8 +1551,8 @@ causal       -       transformer: no looking ahead
 batch        SIZE    examples per training step (64)
 lr           RATE    learning rate (0.002; bilinear 0.02, less for long inputs)
 running:
-jobs         COUNT   so many runs at a time (one for each core)
-store        FILE    keep finished runs there; do those missing
+jobs         COUNT   so many runs at the same time (one for each core)
+store        FILE    keep finished runs there; skip those that it has
 show         COUNT   print so many examples and what was answered (0)
 json         -       print JSON objects only, one a line
 """
@@ -1576,7 +1576,7 @@ def parse(argv):
         epilog="supervision: which answers to its questions an example tells. The hard question\n"
                f"is the target, the easier ones are helpers.\n{supervisions}\n\nexamples:\n"
                "  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2\n"
-               "  python plots.py explore            (play with it)",
+               "  python plots.py explore            (a window with sliders)",
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80))
     parser.error = lambda message: parser.exit(2, f"iis.py: {message}\n")
     parser._negative_number_matcher = re.compile("-[0-9.in]")  # so are -1e-3 and -inf
@@ -1635,7 +1635,7 @@ def asked(settings):
 
 def table(found):
     """Write who learned what, of (settings, Run) pairs: a line of 80 letters for each kind."""
-    groups, line = {}, "{:11} {:18} {:>9} {:>9} {:>11} {:>17}"
+    groups, line = {}, "{:11} {:19} {:>9} {:>9} {:>11} {:>16}"
     for settings, run in found:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))
@@ -1648,8 +1648,8 @@ def table(found):
                  for task in (*helpers, target)]
         worst = "not asked" if control or not helpers else f"{min(right[:-1]):.1f} %"
         lines.append(line.format(network, data, worst, f"{right[-1]:.1f} %", *outcome(group)))
-    lines += ["", f"Learned: {target} is right on 99 % of 10,000 other examples. The control,",
-              f"{target} alone, saw as many. Of several seeds: the median (least-most)."]
+    lines += ["", f"Learned: {target} is right on 99 % of 10,000 new examples. The control,",
+              f"{target} alone, may see as many. Of several seeds: the median (least-most)."]
     return "\n".join(lines)
 
 
@@ -1711,15 +1711,17 @@ def picture(problem, looks):
 
     looks {"": [(examples seen, accuracies, W) after each test], "control": the same}.
     """
-    print("\nHow strongly the mlp reads each bit, from . to @:\n\n examples   sum  parity")
+    print("\nHow strongly the mlp reads each bit, from . to @, the strongest of its line:"
+          "\n\n examples   sum  parity")
     for name, tests in looks.items():
         seen = tests[-1][0] if name else 0  # of the control the last line alone
         for examples, right, W in tests:
             if examples >= 2 * seen or examples == tests[-1][0]:
                 seen = examples
                 lengths = np.linalg.norm(W[: problem.n], axis=1)  # of each bit's weights: (n,)
-                shades = "".join(" .:-=+*#%@"[int(9.99 * x)] for x in lengths / lengths.max())
-                shares = f"{int(100 * right['sum']):3} %   {int(100 * right['parity']):3} %"
+                shades = "".join("..:-=+*#%@"[int(9.99 * x)] for x in lengths / lengths.max())
+                shares = f"{int(100 * right['sum']):3} %" if "sum" in right else "    -"
+                shares += f"   {int(100 * right['parity']):3} %"
                 print(f"{name or format(examples, ','):>9} {shares}  {shades}")
     marks = "".join("^" if j in problem.support else " " for j in range(problem.n))
     print(f"   hidden{' ' * 16}{marks.rstrip()}", flush=True)
@@ -1755,13 +1757,14 @@ def command(given, found):
                     record |= {"event": "eval"} | record.pop("history")[-1]
                 print(json.dumps(record), flush=True)
             elif not ended:
-                right = run.history[-1]["accuracy"]
+                accuracy = run.history[-1]["accuracy"]
+                right = {task: accuracy[task] for task in reversed(asked(settings))}
                 if network == "mlp" and drawn == seed:
                     look = run.examples, right, run.network.params["W"].copy()
                     looks.setdefault("control" if supervision == "target" else "", []).append(look)
-                shares = ", ".join(f"{task} {100 * right[task]:.1f} %" for task in asked(settings))
+                shares = ", ".join(f"{task} {100 * share:.1f} %" for task, share in right.items())
                 progress(f"{len(done)} of {total} runs; {network}, {supervision}, seed {drawn}: "
-                         f"{shares} right after {run.examples:,} examples")
+                         f"after {run.examples:,} examples {shares}")
 
     for stage in (runs, controls):
         for settings in stage:
@@ -1803,9 +1806,9 @@ def conclude(problem, found, looks):
     failed = found.keys() - learned
     helped = {network for network, _, seed in learned if (network, "target", seed) in failed}
     if helped and problem.name == "parity" and problem.k > 1:
-        print(f"\nWhy {' and '.join(sorted(helped))} learned: each hidden bit moves the sum, and by"
-              " itself\ntells nothing of the parity. So the sum finds the hidden bits, and that was"
-              "\nthe hard part: python plots.py why", flush=True)
+        print(f"\nWhy {' and '.join(sorted(helped))} learned: a hidden bit changes the sum, and so"
+              " each can be\nfound by itself. It does not change how often the parity is 1. The"
+              "\nsum shows which bits count. The rest is easy: python plots.py why", flush=True)
 
 
 def main(argv=None):

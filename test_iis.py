@@ -1131,7 +1131,7 @@ def test_what_is_no_store_gets_one_line_and_stays_as_it_is(tmp_path, capsys):
 # 7. The command line
 def test_the_command_prints_who_learned_what():
     done = command("--p", 0.2, "--n", 50, "--k", 5)
-    assert done.returncode == 0 and not complaints(done.stderr) and "right after" not in done.stdout
+    assert done.returncode == 0 and not complaints(done.stderr) and "examples parity" not in done.stdout
     rows = table_of(done.stdout)
     assert [row["network"] for row in rows] == ["bilinear", "mlp", "bilinear", "mlp"]
     for run, control in zip(rows[:2], rows[2:]):
@@ -1350,7 +1350,7 @@ def test_progress_is_no_wider_than_the_terminal():
 
 @pytest.mark.skipif(os.name == "nt", reason="opens a terminal and sends a signal as Unix does")
 @pytest.mark.parametrize("options, sign", [("mlp", ""), ("mlp --json", ""), ("mlp", "compiling"),
-    ("transformer", "compiling"), ("mlp", "right after 6,400 examples")])
+    ("transformer", "compiling"), ("mlp", "after 6,400 examples")])
 def test_an_interrupt_at_any_time_is_one_line_and_shows_what_was_reached(tmp_path, options, sign):
     """After the first line of output and a sign on the terminal that is standard error."""
     terminal, theirs = os.openpty()
@@ -1366,7 +1366,7 @@ def test_an_interrupt_at_any_time_is_one_line_and_shows_what_was_reached(tmp_pat
     out, _ = process.communicate(timeout=60)
     err += said_on(terminal)
     assert process.returncode == 130 and "iis.py: interrupted: runs under way" in err
-    assert "Traceback" not in err and "right after" not in out
+    assert "Traceback" not in err and "examples parity" not in out
     in_json = "--json" in options  # then the table is on standard error too
     assert in_json or err.count("\n") == 1 + err.count("iis.py: compiling ")
     if in_json or sign.startswith("right"):
