@@ -58,7 +58,7 @@ def shows(point, details, usual):
         def draw(seeds=usual):
             figure = function(seeds)
             figure.suptitle(textwrap.fill(point, 70))
-            figure.supxlabel(textwrap.fill(details.format(seeds), 120), color="0.3")
+            figure.supxlabel(textwrap.fill(details.format(seeds), 126), color="0.3")
             figure.draw_without_rendering()  # makes the ticks, now that the style is in force
             return figure
 
@@ -114,13 +114,16 @@ def solved(runs):
 
 
 def at_best(cases, setting, values, seeds, **usual):
-    """As solved(run_all(...)), each case at its best value of a setting: by median, then by all."""
+    """As solved(run_all(...)), each case at its best value of a setting."""
     tried = {(*key, value): case | {setting: value} for key, case in cases.items()
              for value in values}
     seen = solved(run_all(tried, seeds, **usual))
-    return {key: min([seen[(*key, value)] for value in values],
-                     key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum()))
-            for key in cases}
+    return {key: best(seen[(*key, value)] for value in values) for key in cases}
+
+
+def best(several):
+    """Of several arrays of examples, that with the lowest median, or where the most learned."""
+    return min(several, key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum()))
 
 
 def odd_by_sum(problem, run):
@@ -144,8 +147,9 @@ def lines(axis, runs, task, color, linewidth=1.5):
     """The task's accuracy over examples, a line for each run. A dot: the target is just learned."""
     for run in runs:
         right = [100 * record["accuracy"][task] for record in run.history]
+        last = [len(right) - 1] if run.solved_at == run.examples else []
         axis.plot([record["examples"] for record in run.history], right, color=color,
-                  linewidth=linewidth, marker="o", markevery=[len(right) - 1] if run.solved_at == run.examples else [])
+                  linewidth=linewidth, marker="o", markevery=last)
     axis.set(xlabel="examples seen", ylabel=RIGHT)
     counted(axis.xaxis)
 
@@ -177,7 +181,7 @@ def dots(axis, groups, limit=None):
 
 def curves(axis, groups, limit=None):
     """A dot for each of {(series, x): numbers}, lines through medians, named where they end."""
-    series = list(dict.fromkeys(label for label, _ in groups))
+    series, ends = list(dict.fromkeys(label for label, _ in groups)), []
     for i, label in enumerate(series):
         found = {x: numbers for (key, x), numbers in groups.items() if key == label}
         medians = [shown(np.median(numbers), limit) for numbers in found.values()]
@@ -185,8 +189,10 @@ def curves(axis, groups, limit=None):
         axis.plot(found.keys(), medians, DASHES[i], color=color)
         for x, numbers in found.items():
             axis.plot([x] * len(numbers), shown(numbers, limit), MARKERS[i], color=color, alpha=0.7)
-        axis.annotate(label, (x, medians[-1]), (14, 0), textcoords="offset points", color=color,
-                      va="center", weight="bold")
+        below = -22 * ends.count(medians[-1])  # of others that end at the same place
+        ends.append(medians[-1])
+        axis.annotate(label, (x, medians[-1]), (14, below), textcoords="offset points",
+                      color=color, va="center", weight="bold")
     places = list(dict.fromkeys(x for _, x in groups))
     ticks(axis.xaxis, places, places)
     if limit:
@@ -219,7 +225,7 @@ def counted(axis, form=None):
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
         close = [1, 1.5, 2, 3, 4, 5, 6, 8] if high < 12 * low else [1, 2, 5]
-        subs = [1] if high > 300 * low else close
+        subs = [1] if high > 3_000 * low else close
         axis.set_major_locator(LogLocator(subs=subs, numticks=30))
         axis.set_minor_locator(NullLocator())
 
@@ -271,30 +277,29 @@ def first_gradient():
     return groups
 
 
-@shows("With the sum's help, parity of 8 bits is learned; alone, it gets out of reach",
-       "mlp. A dot for each seed ({} with the sum's help, half as many alone), lines through "
-       "medians.\nAlone, the better of two settings counts: rate 0.002 and batches of 64, "
-       "or 0.001 and 256", 10)
+@shows("Parity of many bits is out of reach alone, and learned with sums",
+       "mlp. Dots: {} seeds with sums, half as many alone; lines: medians. "
+       "Alone, at the better of two settings: rate 0.002 and batches of 64, or 0.001 and 256", 10)
 def separation(seeds):
     ks, budget, few = range(2, 9), 30_000_000, max(1, seeds // 2)
     slow = ALONE | dict(lr=0.001, batch=256)
     series = {"parity alone": (few, ALONE), "alone, slower": (few, slow),
-              "20 % ask the sum": (seeds, HELPED), "both labels": (seeds, BOTH)}
+              "20 % ask\nthe sum": (seeds, HELPED), "both labels": (seeds, BOTH)}
     seen = {}
     for words, (count, case) in series.items():
         cases = {(words, k): case | {"problem": iis.ParitySum(k=k)} for k in ks}
         seen |= solved(run_all(cases, count, examples=budget))
     for k in ks:
-        seen["parity alone", k] = min(seen["parity alone", k], seen.pop(("alone, slower", k)),
-                                      key=lambda numbers: (np.median(numbers), max(numbers)))
+        seen["parity alone", k] = best([seen["parity alone", k], seen["alone, slower", k]])
     figure, axis = plt.subplots()
-    curves(axis, seen, budget)
+    drawn = "parity alone", "20 % ask\nthe sum"  # both labels look the same as that
+    curves(axis, {key: seen[key] for key in seen if key[0] in drawn}, budget)
     axis.set(xlabel="k, hidden bits out of 50")
     return figure
 
 
 @shows("At every learning rate, the sum saves examples",
-       "mlp, 5 hidden bits out of 50. A dot for each of {} seeds, lines through medians. "
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians. "
        "Each at its best of three batch sizes: 16, 64, 256", 10)
 def rates(seeds):
     speeds, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), 4_000_000
@@ -308,15 +313,13 @@ def rates(seeds):
 
 
 @shows("From 10 % to 90 % sums, both networks learn the parity",
-       "5 hidden bits out of 50. A dot for each of {} seeds, lines through medians. "
-       "At the ends: 0, 1 and 99 % sums", 5)
+       "5 hidden bits out of 50. Dots: {} seeds; lines: medians. Next to the ends: 1 and 99 %", 5)
 def mixture(seeds):
     shares = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1)
     cases = {(network.name, 100 * p): dict(network=network, p=p)
              for network in (iis.Bilinear(), iis.MLP()) for p in shares}
     figure, axis = plt.subplots()
-    seen = solved(run_all(cases, seeds, examples=3_000_000))
-    curves(axis, {(name, p): seen[name, p] for name, p in seen if p < 100}, 3_000_000)
+    curves(axis, solved(run_all(cases, seeds, examples=3_000_000)), 3_000_000)
     axis.set_xlabel("share of examples that ask the sum (%)")
     ticks(axis.xaxis, range(0, 101, 10), range(0, 101, 10))
     return figure
@@ -324,7 +327,7 @@ def mixture(seeds):
 
 @shows("Among many easy questions, few hard ones are enough",
        "mlp, k hidden bits out of 50: the parity is the hard question, the sum the easy one. "
-       "A dot for each of {} seeds, lines through medians", 5)
+       "Dots: {} seeds; lines: medians", 5)
 def pretraining(seeds):
     hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01), 30_000_000
     cases = {(f"k = {k}", 100 * share): dict(problem=iis.ParitySum(k=k), p=1 - share)
@@ -340,7 +343,7 @@ def pretraining(seeds):
 
 
 @shows("The more an example tells, the fewer are needed",
-       "A dot for each of {} seeds of parity, a third as many of lego and code; bars at medians", 10)
+       "Dots: {} seeds of parity, a third as many of lego and code; bars: medians", 10)
 def supervision(seeds):
     kinds = {"target": "the target\nalone", "multi-task": "one label",
              "multi-label": "all labels", "explicit": "all, read in turn:\na chain of thought"}
@@ -359,10 +362,11 @@ def supervision(seeds):
 
 
 @shows("A curriculum learns as fast as a mixture, but may forget the sum",
-       "k hidden bits out of 50. A dot for each of {} seeds, bars at medians. "
+       "k hidden bits out of 50. Dots: {} seeds; bars: medians. "
        "Right: after 600,000 examples, for k = 7 1,500,000", 10)
 def curriculum(seeds):
-    kinds = {"first the sum, then the parity": "curriculum", "mixed: 20 % ask the sum": "multi-task"}
+    kinds = {"first the sum, then the parity": "curriculum",
+             "mixed: 20 % ask the sum": "multi-task"}
     networks, budgets = (iis.MLP(), iis.Bilinear()), {5: 600_000, 7: 1_500_000}
     cases = {(words, f"{network.name}\nk = {k}"): dict(
                  problem=iis.ParitySum(k=k), network=network, supervision=kind, examples=budgets[k])
@@ -371,8 +375,8 @@ def curriculum(seeds):
     sums = {key: [100 * run.history[-1]["accuracy"]["sum"] for run in found]
             for key, found in runs.items()}
     for key, right in sums.items():
-        print(f"sum right in the end: {np.median(right):5.1f} % ({min(right):.1f}-{max(right):.1f})",
-              *key)
+        print(f"sum right in the end: {np.median(right):5.1f} % ({min(right):.1f}-"
+              f"{max(right):.1f})", *key)
     figure, (left, right) = plt.subplots(1, 2)
     dots(left, solved(runs), max(budgets.values()))
     dots(right, sums)
@@ -397,7 +401,7 @@ class SumFunction(iis.ParitySum):
 
 
 @shows("Of five questions about the sum, only the parity needs help",
-       "mlp, 5 hidden bits out of 50. A dot for each of {} seeds, bars at medians", 10)
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; bars: medians", 10)
 def targets(seeds):
     answers = {"odd: the\nparity": (0, 1, 0, 1, 0, 1), "1 or 4": (0, 1, 0, 0, 1, 0),
                "0 or 3": (1, 0, 0, 1, 0, 0), "2 or 3": (0, 0, 1, 1, 0, 0),
@@ -441,7 +445,8 @@ class Distracted(iis.ParitySum):
 
 @shows("Useless helpers do harm, most of all to small networks",
        "mlp, 5 hidden bits out of 50; 9 % of the examples ask for the useful sum, 9 % for each "
-       "useless one.\nA dot for each of {} seeds, lines through medians; each case at its best of "
+       "useless one. "
+       "Dots: {} seeds; lines: medians; each case at its best of "
        "4 learning rates", 10)
 def interference(seeds):
     cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count),
@@ -455,7 +460,7 @@ def interference(seeds):
 
 
 @shows("Parity alone needs a wide network; with the sum's help a small one will do",
-       "mlp, 5 hidden bits out of 50. A dot for each of {} seeds, lines through medians; "
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians; "
        "each case at its best of 5 learning rates", 10)
 def scale(seeds):
     shares = {"parity alone": 0, "1 % ask\nthe sum": 0.01, "20 % ask\nthe sum": 0.2}
@@ -498,9 +503,9 @@ def telling(job):
     return signal(problem, network, 1), signal(problem, network, 0)
 
 
-@shows("With every hidden bit, parity's gradient tells less of them; the sum's does not",
-       "mlp of width 128 before any training, exact gradient over all inputs of 16 bits. "
-       "A dot for each of {} seeds, lines through medians", 5)
+@shows("The more hidden bits, the weaker parity's gradient; the sum's stays",
+       "mlp before any training, exact gradient over all inputs. "
+       "Dots: {} seeds; lines: medians", 5)
 def hardness(seeds):
     ks, groups = range(1, 9), {}
     iis.one_blas_thread()
@@ -514,7 +519,7 @@ def hardness(seeds):
     axis.set_yscale("log")
     curves(axis, groups)
     axis.set(xlabel="k, hidden bits out of 16",
-             ylabel="length of the gradient's part\nthat tells of the hidden bits")
+             ylabel="length of what the gradient\ntells of the hidden bits")
     counted(axis.yaxis, "{x:g}")
     return figure
 
@@ -524,7 +529,7 @@ def hardness(seeds):
 
 @shows("The theory predicts, without training, what training does",
        "Bilinear network, 5 hidden bits out of 50, 20 % ask the sum, batches of 64. "
-       "Grey: training, {} seeds, to the dot where parity is learned", 10)
+       "Grey: training, {} seeds", 10)
 def theory(seeds):
     runs = run_all({"trained": {}}, seeds, network=iis.Bilinear(), every=1280)["trained"]
     steps = max(run.examples for run in runs) // 64
@@ -535,41 +540,38 @@ def theory(seeds):
         lines(axis, runs, task, "0.6", linewidth=1)
         axis.plot(examples, 100 * predicted[task][::20], color=shade(i, 3), linewidth=4)
         axis.text(55_000, place, f"{task}, predicted", color=shade(i, 3), weight="bold")
-    axis.text(13_000, 30, "until about here, chance decides\nhow the parity is answered")
+    axis.text(13_000, 30, "until about 20k, chance decides\nhow the parity is answered")
+    axis.text(29_000, 70, "training", color="0.5", weight="bold")
     axis.set_ylim(0, 110)
     return figure
 
 
-@shows("With the noise of batches in it, the theory predicts training within 4 %",
-       "Bilinear network, parity of 5 bits, 18 settings; where not said, 50 bits, batches of 64, "
-       "20 % ask the sum.\nA dot: the median of {} seeds at one setting; bars at medians", 10)
+@shows("With the noise of batches in it, the theory errs by a few percent",
+       "Bilinear network, parity of 5 bits. Dots: medians of {} seeds at 18 settings, batches of "
+       "16 to 1,024, 20 to 400 bits, 7 % to 90 % sums; bars: medians of those", 10)
 def noise(seeds):
     usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
-    series = {"batch": ("batches of 16 to 1,024", (16, 32, 64, 128, 256, 1024)),
-              "n": ("20 to 400 bits", (20, 50, 100, 200, 400)),
-              "p": ("7 % to 90 % sums", (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9))}
-    cases = {(name, x): usual | {name: x} for name, (_, values) in series.items() for x in values}
+    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
+              "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
+    cases = {(name, x): usual | {name: x} for name, values in series.items() for x in values}
     trained = {key: dict(problem=iis.ParitySum(case["n"]), p=case["p"], batch=case["batch"],
                          every=10 * case["batch"]) for key, case in cases.items()}
     seen = solved(run_all(trained, seeds, network=iis.Bilinear(), examples=budget))
     groups = {}
-    for name, (words, values) in series.items():
-        for how in ("without the noise", "with the noise"):
-            groups[words, f"theory {how}\nof batches"] = more = []
-            for x in values:
-                case, measured = cases[name, x], np.median(seen[name, x])
-                lr, _ = iis.Bilinear.rates(case["n"], 5, case["batch"])
-                steps = int(1.5 * min(measured, budget) / case["batch"])
-                given = case if how == "with the noise" else case | {"batch": None}
-                right = iis.recursion(**given, steps=steps, lr=lr)["parity"]
-                predicted = case["batch"] * np.argmax(right >= 0.99) or np.nan
-                more.append(100 * measured / predicted - 100)
-                print(f"{name} {x:g}: predicted {said(predicted)} {how}", flush=True)
+    for words, more in (("without the noise of batches", {"batch": None}), ("with it", {})):
+        groups["", f"prediction {words}"] = errors = []
+        for key, case in cases.items():
+            lr, _ = iis.Bilinear.rates(case["n"], 5, case["batch"])
+            measured = np.median(seen[key])
+            steps = int(1.5 * min(measured, budget) / case["batch"])
+            right = iis.recursion(**case | more, steps=steps, lr=lr)["parity"]
+            predicted = case["batch"] * np.argmax(right >= 0.99) or np.nan
+            errors.append(100 * measured / predicted - 100)
+            print(*key, f"predicted {said(predicted)} {words}: {errors[-1]:+.1f} %", flush=True)
     figure, axis = plt.subplots()
     dots(axis, groups)
     axis.axhline(0, color="0.3", linewidth=1, zorder=0)
-    axis.set_ylabel("examples that training takes\nbeyond the prediction (%)")
-    axis.legend(loc="upper right")
+    axis.set_ylabel("examples that training takes\nmore than predicted (%)")
     return figure
 
 
@@ -585,8 +587,8 @@ class Noisy(iis.Bilinear):
 
 
 @shows("The bilinear network needs the theorem's start, though not exactly",
-       "5 hidden bits out of 50, 20 % ask the sum. A dot for each of {} seeds, "
-       "a line through medians", 10)
+       "5 hidden bits out of 50, 20 % ask the sum. Dots: {} seeds; "
+       "line: medians", 10)
 def start(seeds):
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
     runs = run_all({("", x): {"network": Noisy(x)} for x in spreads}, seeds, examples=budget)
@@ -640,7 +642,7 @@ def new_right(problem, run):
 
 @shows("On pictures of digits, too, the sum helps a small network",
        "Small: mlp of 128 units, 400,000 examples; large: 512 units, rate 0.0005, batches of 256, "
-       "800,000 examples. A dot for each of {} seeds, bars at medians", 5)
+       "800,000 examples. Dots: {} seeds; bars: medians", 5)
 def digits(seeds):
     slow = dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
     sizes = {"small network": dict(examples=400_000), "large network, trained slowly": slow}
@@ -669,8 +671,8 @@ def digits(seeds):
 
 
 @shows("A transformer, too, learns parity with the sum's help, and not alone",
-       "Transformer of 2 layers, 5 hidden bits out of 20. A dot for each of {} seeds, "
-       "bars at medians", 5)
+       "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; "
+       "bars: medians", 5)
 def transformer(seeds):
     kinds = {"20 % ask the sum": HELPED, "both labels": BOTH, "parity alone": ALONE}
     runs = run_all({("", words): case for words, case in kinds.items()}, seeds, examples=200_000,
@@ -689,8 +691,8 @@ def hops(usual, seeds):
     for words, found in runs.items():
         for place, task in enumerate(tasks):
             if kinds[words] != ALONE or task == tasks[-1]:
-                right = [[record["accuracy"][task] for record in run.history] for run in found]
-                print(f"{words}: {task} {100 * np.median([some[-1] for some in right]):.1f} % right")
+                right = np.median([100 * run.history[-1]["accuracy"][task] for run in found])
+                print(f"{words}: {task} {right:.1f} % right in the end")
                 groups[words, place] = np.array([
                     next((record["examples"] for record in run.history
                           if record["accuracy"][task] >= 0.99), np.inf) for run in found])
@@ -701,16 +703,16 @@ def hops(usual, seeds):
     return figure
 
 
-@shows("A chain of 5 variables (lego) is learned hop after hop; the last alone is not",
-       "Transformer of 4 layers. One label: 80 % of the examples ask an earlier hop. "
-       "A dot for each of {} seeds, lines through medians", 5)
+@shows("Reasoning in 5 hops is learned hop after hop; the last alone is not",
+       "lego, transformer of 4 layers. One label: 80 % of the examples ask an earlier hop. "
+       "Dots: {} seeds; lines: medians", 5)
 def lego(seeds):
     return hops(LEGO, seeds)
 
 
-@shows("Programs of 4 lines are learned line after line; the last alone is not",
-       "Transformer of 6 layers. One label: 50 % of the examples ask an earlier line. "
-       "A dot for each of {} seeds, lines through medians", 3)
+@shows("Programs of 4 lines are learned line by line; the last alone is not",
+       "code, transformer of 6 layers. One label: 50 % of the examples ask an earlier line. "
+       "Dots: {} seeds; lines: medians", 3)
 def code(seeds):
     return hops(CODE, seeds)
 
@@ -959,8 +961,9 @@ def competitors(problem, network, batch):
         plain, settings = iis.NumpyMLP(network.width), dict(batch=batch, stop_when_solved=False)
         plain.init(problem, rng)
         whole = partial(iis.train, problem, replace(network), examples=long * batch, **settings)
-        found |= {"iis.train": (whole, long), "two products": (products(network, batch), 1),
-                  "iis.NumpyMLP": (partial(plain.descend, *examples), steps)}
+        found |= {"iis.train, all included": (whole, long),
+                  "its two products alone": (products(network, batch), 1),
+                  "plain NumPy": (partial(plain.descend, *examples), steps)}
     with contextlib.suppress(ImportError):  # unless it is installed
         import jax
         found[f"JAX {jax.__version__}"] = in_jax(network, *examples), steps
@@ -985,7 +988,7 @@ def processor():
 
 
 def race(rounds, problem, network, batch):
-    """Median microseconds of a step, {name: median}. In turn: a slow moment hits all alike."""
+    """Microseconds of a step, {name: one for each round}. In turn: a slow moment hits all alike."""
     found = competitors(problem, network, batch)
     times = {name: [] for name in found}
     for _ in range(1 + rounds):
@@ -996,38 +999,32 @@ def race(rounds, problem, network, batch):
                 train()
                 calls += 1
             times[name].append(1e6 * (time.perf_counter() - began) / calls / steps)
-    medians = {name: np.median(times[name][1:]) for name in times}
-    words = ", ".join(f"{name} {median:,.1f}" for name, median in medians.items())
+    words = ", ".join(f"{name} {np.median(times[name][1:]):,.1f}" for name in times)
     line = f"{problem}, {network}, batch {batch}: {words}"
     print(textwrap.fill(line, 80, subsequent_indent="    "), flush=True)
-    return medians
+    return {name: times[name][1:] for name in times}
 
 
-@shows("A compiled training step takes a fraction of plain NumPy's time",
-       "One core, median of {} rounds. Where not on the axis, n = 50, width 128, batch 64", 5)
+@shows("Compiled, a training step takes a fraction of plain NumPy's time",
+       "mlp of width 128, 50 bits, batches of 64, one core. Dots: {} rounds; bars: medians", 5)
 def speed(rounds):
-    usual, times = {"n": 50, "width": 128, "batch": 64}, {}
-    series = {"batch": (16, 64, 256, 1024), "width": (32, 128, 512), "n": (50, 200, 1000)}
     with one_core():
         print(f"{processor()}, one core\nNumPy {np.__version__}, Numba {iis.numba.__version__}: "
               f"microseconds of a step, median of {rounds}")
-        for name, values in series.items():
-            for x in values:
-                n, width, batch = (usual | {name: x}).values()
-                found = race(rounds, iis.ParitySum(n), iis.MLP(width), batch)
-                times[name, x] = {who: step / batch for who, step in found.items()}
+        times = race(rounds, iis.ParitySum(), iis.MLP(), 64)
+        race(rounds, iis.ParitySum(), iis.MLP(), 256)
         for case in (LEGO, CODE):
             race(rounds, case["problem"], replace(case["network"]), 64)  # trains a copy
-    figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True)
-    for axis, (name, values) in zip(axes, series.items()):
-        for i, who in enumerate(times[name, values[0]]):
-            axis.plot(values, [times[name, x][who] for x in values], "soD^v"[i],
-                      linestyle=DASHES[i], color=shade(i, 6), label=who)
-        axis.set(xscale="log", yscale="log", xlabel=name)
-        ticks(axis.xaxis, values, values)
-    axes[0].set_ylabel("time of a training step\nper example (µs)")
-    counted(axes[0].yaxis, "{x:g}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure, axis = plt.subplots()
+    names = sorted(times, key=lambda name: np.median(times[name]))
+    for row, name in enumerate(names):
+        median = np.median(times[name])
+        axis.barh(row, median, color=shade(2, 4), height=0.6)
+        axis.plot(times[name], [row] * rounds, "o", color=shade(0, 4))
+        axis.annotate(f"{median:.0f} µs", (max(times[name]), row), (12, 0), va="center",
+                      textcoords="offset points", weight="bold")
+    ticks(axis.yaxis, range(len(names)), names)
+    axis.set_xlabel("time of a training step (µs)")
     return figure
 
 
