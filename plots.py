@@ -57,8 +57,9 @@ def shows(point, details, usual):
         @plt.style.context(SLIDE)
         def draw(seeds=usual):
             figure = function(seeds)
-            figure.suptitle(textwrap.fill(point, 70))
-            figure.supxlabel(textwrap.fill(details.format(seeds), 126), color="0.3")
+            width = figure.get_figwidth()
+            figure.suptitle(textwrap.fill(point, 5.5 * width))  # letters that fit a line
+            figure.supxlabel(textwrap.fill(details.format(seeds), 9.8 * width), color="0.3")
             figure.draw_without_rendering()  # makes the ticks, now that the style is in force
             return figure
 
@@ -663,7 +664,7 @@ def digits(seeds):
         above.add_patch(plt.Rectangle((10 * position - 0.5, -0.5), 10, 10, fill=False,
                                       color=shade(1, 3), linewidth=4))
     above.set_axis_off()
-    above.set_title("Of the framed ones, 5 of 16 digits: is the number of 1s odd?")
+    above.set_title("The question: is the number of 1s among the 5 framed digits odd?")
     dots(below, right)
     below.set(ylabel="parity of new pictures\nright in the end (%)", ylim=(40, 102))
     below.legend(loc="center left")
