@@ -241,8 +241,8 @@ def ticks(axis, places, labels):
 # The finding
 
 @shows("The sum's gradient shows the hidden bits; the parity's does not",
-       "mlp, 5 hidden bits out of 50. Left: mean over 640,000 examples, a dot for each bit, "
-       "bars at medians. Right: 20 % ask the sum, a line for each of {} seeds", 5)
+       "mlp, 5 hidden bits out of 50. Left: 640,000 examples, a dot for each bit; bars: medians. "
+       "Right: 20 % ask the sum, {} seeds", 5)
 def why(seeds):
     networks = {"bilinear": {"network": iis.Bilinear()}, "mlp": {}}
     runs = run_all(networks, seeds, every=1280)
@@ -344,8 +344,8 @@ def pretraining(seeds):
 
 
 @shows("The more an example tells, the fewer are needed",
-       "Dots: {} seeds of parity, a third as many of lego and code; bars: medians. "
-       "Read in turn, an answer takes 2, 5, 4 passes; else one", 10)
+       "Dots: {} seeds of parity, a third of lego and code; bars: medians. "
+       "Read in turn, an answer takes 2, 5, 4 passes", 10)
 def supervision(seeds):
     kinds = {"target": "the target\nalone", "multi-task": "one label",
              "multi-label": "all labels", "explicit": "all, read in turn:\na chain of thought"}
@@ -448,10 +448,8 @@ class Distracted(iis.ParitySum):
 
 
 @shows("Useless helpers do harm, most of all to small networks",
-       "mlp, 5 hidden bits out of 50; 9 % of the examples ask for the useful sum, 9 % for each "
-       "useless one. "
-       "Dots: {} seeds; lines: medians; each case at its best of "
-       "4 learning rates", 10)
+       "mlp, 5 hidden bits out of 50; 9 % of the examples ask the useful sum, 9 % each useless one. "
+       "Dots: {} seeds; lines: medians; each case at its best of 4 learning rates", 10)
 def interference(seeds):
     cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count),
                                              network=iis.MLP(width), p=0.09 + 0.09 * count)
@@ -464,8 +462,8 @@ def interference(seeds):
 
 
 @shows("Parity alone needs a wide network; with sums a small one will do",
-       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians; "
-       "each case at its best of 5 learning rates", 10)
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians; each case at its best of "
+       "5 learning rates", 10)
 def scale(seeds):
     shares = {"parity alone": 0, "1 % ask\nthe sum": 0.01, "20 % ask\nthe sum": 0.2}
     cases = {(words, width): dict(network=iis.MLP(width), p=p)
@@ -508,8 +506,7 @@ def telling(job):
 
 
 @shows("The more hidden bits, the weaker parity's gradient; the sum's stays",
-       "mlp before any training, exact gradient over all inputs. "
-       "Dots: {} seeds; lines: medians", 5)
+       "mlp before any training, exact gradient over all inputs. Dots: {} seeds; lines: medians", 5)
 def hardness(seeds):
     ks, groups = range(1, 9), {}
     iis.one_blas_thread()
@@ -591,8 +588,7 @@ class Noisy(iis.Bilinear):
 
 
 @shows("The bilinear network needs the theorem's start, though not exactly",
-       "5 hidden bits out of 50, 20 % ask the sum. Dots: {} seeds; "
-       "line: medians", 10)
+       "5 hidden bits out of 50, 20 % ask the sum. Dots: {} seeds; line: medians", 10)
 def start(seeds):
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
     runs = run_all({("", x): {"network": Noisy(x)} for x in spreads}, seeds, examples=budget)
@@ -645,8 +641,8 @@ def new_right(problem, run):
 
 
 @shows("On pictures of digits, too, the sum helps a small network",
-       "Small: mlp of 128 units, 400,000 examples; large: 512 units, rate 0.0005, batches of 256, "
-       "800,000 examples. Dots: {} seeds; bars: medians", 5)
+       "Small: mlp of 128 units, 400,000 examples. Large: 512 units, 800,000 examples, rate 0.0005 "
+       "and batches of 256. Dots: {} seeds, tested on new pictures; bars: medians", 5)
 def digits(seeds):
     slow = dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
     sizes = {"small network": dict(examples=400_000), "large network, trained slowly": slow}
@@ -675,8 +671,7 @@ def digits(seeds):
 
 
 @shows("A transformer, too, learns parity with the sum's help, and not alone",
-       "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; "
-       "bars: medians", 5)
+       "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; bars: medians", 5)
 def transformer(seeds):
     kinds = {"20 % ask the sum": HELPED, "both labels": BOTH, "parity alone": ALONE}
     runs = run_all({("", words): case for words, case in kinds.items()}, seeds, examples=200_000,
