@@ -448,7 +448,7 @@ class Distracted(iis.ParitySum):
 
 
 @shows("Useless helpers do harm, most of all to small networks",
-       "mlp, 5 hidden bits out of 50; 9 % of the examples ask the useful sum, 9 % each useless one. "
+       "mlp, 5 hidden bits out of 50; 9 % of examples ask the useful sum, 9 % each useless one. "
        "Dots: {} seeds; lines: medians; each case at its best of 4 learning rates", 10)
 def interference(seeds):
     cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count),
