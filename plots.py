@@ -103,7 +103,7 @@ def run_all(cases, seeds, **usual):
         after = said(np.median(seen))
         if seeds > 1:
             after += f" ({said(min(seen))}-{said(max(seen))})"
-        name = key if isinstance(key, str) else " ".join(map(str, key)).strip()
+        name = key if isinstance(key, str) else ", ".join(map(str, key)).strip(", ")
         line = f"{np.isfinite(seen).sum():2} of {seeds:2} {right:5.1f} %  {after:25} {name}"
         print(textwrap.fill(line, 80, subsequent_indent=44 * " "), flush=True)
     return found
@@ -336,7 +336,10 @@ def pretraining(seeds):
     seen = solved(run_all(cases, seeds, examples=budget))
     figure, axis = plt.subplots()
     axis.set_xscale("log")
-    curves(axis, {(k, share): share / 100 * seen[k, share] for k, share in seen}, budget)
+    own = {(k, share): share / 100 * seen[k, share] for k, share in seen}
+    for (k, share), numbers in own.items():
+        print(f"{k}, {share:g} % hard: {said(np.median(numbers))} hard questions until learned")
+    curves(axis, own, budget)
     axis.set(xlabel="share of hard questions (%)", ylabel="hard questions until 99 % right")
     ticks(axis.xaxis, (100, 50, 20, 10, 1), (100, 50, 20, 10, 1))
     axis.invert_xaxis()
@@ -379,8 +382,8 @@ def curriculum(seeds):
     sums = {key: [100 * run.history[-1]["accuracy"]["sum"] for run in found]
             for key, found in runs.items()}
     for key, right in sums.items():
-        print(f"sum right in the end: {np.median(right):5.1f} % ({min(right):.1f}-"
-              f"{max(right):.1f})", " ".join(key).replace("\n", " "))
+        print(f"sum {np.median(right):.1f} % ({min(right):.1f}-{max(right):.1f}) right in the end:",
+              ", ".join(key).replace("\n", " "))
     figure, (left, right) = plt.subplots(1, 2)
     dots(left, solved(runs), max(budgets.values()))
     dots(right, sums)
