@@ -372,8 +372,7 @@ def supervision(seeds):
        "k hidden bits out of 50. Dots: {} seeds; bars: medians. "
        "Right: after 600,000 examples, for k = 7 1,500,000", 10)
 def curriculum(seeds):
-    kinds = {"first the sum, then the parity": "curriculum",
-             "mixed: 20 % ask the sum": "multi-task"}
+    kinds = {"first sums, then parity": "curriculum", "mixed: 20 % sums": "multi-task"}
     networks, budgets = (iis.MLP(), iis.Bilinear()), {5: 600_000, 7: 1_500_000}
     cases = {(words, f"{network.name}\nk = {k}"): dict(
                  problem=iis.ParitySum(k=k), network=network, supervision=kind, examples=budgets[k])
@@ -382,7 +381,7 @@ def curriculum(seeds):
     sums = {key: [100 * run.history[-1]["accuracy"]["sum"] for run in found]
             for key, found in runs.items()}
     for key, right in sums.items():
-        print(f"sum {np.median(right):.1f} % ({min(right):.1f}-{max(right):.1f}) right in the end:",
+        print(f"in the end sum {np.median(right):.1f} % right ({min(right):.1f}-{max(right):.1f}):",
               ", ".join(key).replace("\n", " "))
     figure, (left, right) = plt.subplots(1, 2)
     dots(left, solved(runs), max(budgets.values()))
