@@ -381,7 +381,7 @@ def curriculum(seeds):
     sums = {key: [100 * run.history[-1]["accuracy"]["sum"] for run in found]
             for key, found in runs.items()}
     for key, right in sums.items():
-        print(f"in the end sum {np.median(right):.1f} % right ({min(right):.1f}-{max(right):.1f}):",
+        print(f"sum {np.median(right):.1f} % right ({min(right):.1f}-{max(right):.1f}):",
               ", ".join(key).replace("\n", " "))
     figure, (left, right) = plt.subplots(1, 2)
     dots(left, solved(runs), max(budgets.values()))
