@@ -34,11 +34,18 @@ STYLE = ["default", {  # whatever the reader's own style is: it may write all te
     "text.usetex": False, "figure.constrained_layout.use": True, "figure.dpi": 110,
     "figure.titlesize": 11, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlesize": 10, "axes.grid": True, "grid.alpha": 0.25, "legend.fontsize": 8}]
-DASHES = "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2))
+SLIDE = [*STYLE, {  # to be read from the last row
+    "figure.figsize": (12.8, 7.2), "figure.dpi": 100, "figure.titlesize": 20,
+    "figure.titleweight": "bold", "figure.labelsize": 14, "font.size": 16, "axes.titlesize": 17,
+    "legend.fontsize": 16, "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 8,
+    "figure.constrained_layout.h_pad": 0.12, "figure.constrained_layout.w_pad": 0.12}]
+DASHES = "-", "--", "-.", ":"
+MARKERS = "oDs^"
 FIGURES = {}  # by name
 SWEEP = {}  # how iis.sweep is to run, as the command line says: jobs, store, executor
 RIGHT = "held-out examples right (%)"
 LEARNED = "examples until parity is 99 % right"
+ALONE, HELPED, BOTH = [{"supervision": kind} for kind in ("target", "multi-task", "multi-label")]
 LONG = dict(examples=800_000, every=3200)  # how sequence problems are trained, in all figures
 LEGO = dict(problem=iis.Lego(), network=iis.Transformer(layers=4, heads=4), p=0.8, **LONG)
 CODE = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, **LONG)
@@ -47,12 +54,14 @@ CODE = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, **LONG
 # What figures share
 
 def shows(point, details, usual):
-    """Make a function one of FIGURES, titled and in STYLE, with so many seeds as usual."""
+    """Make a function one of FIGURES: a slide, its point above and details below, usual seeds."""
     def decorate(function):
-        @plt.style.context(STYLE)
+        @plt.style.context(SLIDE)
         def draw(seeds=usual):
             figure = function(seeds)
-            figure.suptitle(f"{point}\n{details.format(seeds)}")
+            width = figure.get_figwidth()
+            figure.suptitle(textwrap.fill(point, 5.5 * width))  # letters that fit a line
+            figure.supxlabel(textwrap.fill(details.format(seeds), 9.8 * width), color="0.3")
             figure.draw_without_rendering()  # makes the ticks, now that the style is in force
             return figure
 
@@ -62,12 +71,11 @@ def shows(point, details, usual):
     return decorate
 
 
-def train_all(cases, seeds, note=None, **usual):
+def train_all(cases, seeds, stored=True, **usual):
     """Train what the cases say, with so many seeds: {key: [Run per seed]}.
 
     A case has those of iis.train's arguments that are not the usual ones: parity, an mlp, what is
-    given. run.asked says which tasks were. At each test, record["note"] is note(problem, run), if
-    that is given; such runs do not go to a store or a cluster.
+    given. Runs that are not to be stored, nor sent to a cluster, come back with their networks.
     """
     usual = dict(problem=iis.ParitySum(), network=iis.MLP(), supervision="multi-task") | usual
     runs, key_of, found = [], {}, {key: [None] * seeds for key in cases}
@@ -75,36 +83,29 @@ def train_all(cases, seeds, note=None, **usual):
         settings = usual | cases[key] | {"seed": seed}
         problem = settings["problem"]
         if hasattr(problem, "seed"):
-            settings["problem"] = problem = replace(problem, seed=seed)
-        if note:
-            settings["report"] = partial(keep, note, problem)
+            settings["problem"] = replace(problem, seed=seed)
         runs.append(settings)
         key_of[id(settings)] = key
-    how = SWEEP | {"store": None, "executor": None} if note else SWEEP
+    how = SWEEP if stored else SWEEP | {"store": None, "executor": None}
     for count, (settings, run) in enumerate(iis.sweep(runs, **how), 1):
         if isinstance(run, Exception):
             raise run
-        run.asked = iis.asked(settings)
         found[key_of[id(settings)]][settings["seed"]] = run
         iis.progress(f"{count} of {len(runs)} runs")
     iis.progress()
     return found
 
 
-def keep(note, problem, run):
-    run.history[-1]["note"] = note(problem, run)
-
-
-def run_all(cases, seeds, note=None, **usual):
+def run_all(cases, seeds, **usual):
     """Call train_all, and print what came of each case: how many learned, and the medians."""
-    found = train_all(cases, seeds, note, **usual)
+    found = train_all(cases, seeds, **usual)
     print(" learned   right  after")
     for key, seen in solved(found).items():
         right = np.median([100 * [*run.history[-1]["accuracy"].values()][-1] for run in found[key]])
         after = said(np.median(seen))
         if seeds > 1:
             after += f" ({said(min(seen))}-{said(max(seen))})"
-        name = key if isinstance(key, str) else " ".join(map(str, key)).strip()
+        name = key if isinstance(key, str) else ", ".join(map(str, key)).strip(", ")
         line = f"{np.isfinite(seen).sum():2} of {seeds:2} {right:5.1f} %  {after:25} {name}"
         print(textwrap.fill(line, 80, subsequent_indent=44 * " "), flush=True)
     return found
@@ -115,14 +116,17 @@ def solved(runs):
     return {key: np.array([run.solved_at or np.inf for run in runs[key]]) for key in runs}
 
 
-def at_best_rate(cases, speeds, seeds, **usual):
-    """As solved(run_all(...)), each case at its best rate: lowest median, or most that learned."""
-    tried = {(*key, lr): case | {"lr": lr} for key, case in cases.items() for lr in speeds}
-    seen, best = solved(run_all(tried, seeds, **usual)), {}
-    for key in cases:
-        best[key] = min([seen[(*key, lr)] for lr in speeds],
-                        key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum()))
-    return best
+def at_best(cases, setting, values, seeds, **usual):
+    """As solved(run_all(...)), each case at its best value of a setting."""
+    tried = {(*key, value): case | {setting: value} for key, case in cases.items()
+             for value in values}
+    seen = solved(run_all(tried, seeds, **usual))
+    return {key: best(seen[(*key, value)] for value in values) for key in cases}
+
+
+def best(several):
+    """Of several arrays of examples, that with the lowest median, or where the most learned."""
+    return min(several, key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum()))
 
 
 def odd_by_sum(problem, run):
@@ -142,18 +146,14 @@ def shade(i, count):
     return plt.cm.viridis(0.87 * i / max(1, count - 1))
 
 
-def lines(axis, runs, task, noted=False, **style):
-    """Accuracy, or what was noted, over examples, a line for each seed. A dot: just solved."""
-    style = {"linestyle": ":" if task == "sum" else "-", "label": task,
-             "linewidth": 0.9, "marker": "o", "markersize": 3.5} | style
+def lines(axis, runs, task, color, linewidth=1.5):
+    """The task's accuracy over examples, a line for each run. A dot: the target is just learned."""
     for run in runs:
-        if task in run.asked:
-            right = [record["note"] if noted else 100 * record["accuracy"][task]
-                     for record in run.history]
-            style["markevery"] = [len(right) - 1] if run.solved_at == run.examples else []
-            axis.plot([record["examples"] for record in run.history], right, **style)
-            style["label"] = None  # one for all
-    axis.set_xlabel("examples seen")
+        right = [100 * record["accuracy"][task] for record in run.history]
+        last = [len(right) - 1] if run.solved_at == run.examples else []
+        axis.plot([record["examples"] for record in run.history], right, color=color,
+                  linewidth=linewidth, marker="o", markevery=last)
+    axis.set(xlabel="examples seen", ylabel=RIGHT)
     counted(axis.xaxis)
 
 
@@ -162,31 +162,64 @@ def apart(count, width):
     return width * ((np.arange(count) + 0.5) / count - 0.5)
 
 
-def dots(axis, groups, limit=None, joined=True):
-    """A dot for each of {(series, tick): numbers}, bars at medians, infinite ones above a limit."""
+def dots(axis, groups, limit=None):
+    """A dot for each of {(series, tick): numbers}, bars at medians; with a limit, see `until`."""
     series = list(dict.fromkeys(label for label, _ in groups))
     names = list(dict.fromkeys(name for _, name in groups))
-    axis.set_yscale("log")
-    for i, (label, shift) in enumerate(zip(series, apart(len(series), 0.6))):
-        look = {"color": shade(i, len(series) + 1), "linestyle": DASHES[i] if joined else ""}
-        axis.plot([], [], "oDs^vP"[i], label=label, **look)
-        found = [(names.index(name) + shift, numbers)
-                 for (key, name), numbers in groups.items() if key == label]
-        medians = [(place, np.median(numbers)) for place, numbers in found]
-        axis.plot(*zip(*medians), "_", markersize=24 / len(series), linewidth=1, **look)
-        for place, numbers in found:
-            seen = np.minimum(numbers, 1.4 * limit if limit else np.inf)
-            axis.plot(place + apart(len(seen), 0.4 / len(series)), seen, "oDs^vP"[i],
-                      color=look["color"], markersize=4, alpha=0.8)
+    for i, (label, shift) in enumerate(zip(series, apart(len(series), 0.8))):
+        color, width = shade(i, len(series) + 1), 0.6 / len(series)
+        axis.plot([], [], MARKERS[i], color=color, label=label)
+        for (key, name), numbers in groups.items():
+            if key == label:
+                place = names.index(name) + shift
+                axis.plot(place + apart(len(numbers), width), shown(numbers, limit), MARKERS[i],
+                          color=color, alpha=0.7)
+                axis.plot(place + np.array([-0.6, 0.6]) * width,
+                          2 * [shown(np.median(numbers), limit)], color=color, linewidth=3)
     ticks(axis.xaxis, range(len(names)), names)
+    axis.set_xlim(-0.5, len(names) - 0.5)
     if limit:
-        band = axis.axhspan(1.2 * limit, 2.5 * limit, color="0.9", linewidth=0)
-        band.sticky_edges.y.append(2.5 * limit)  # the axis ends there
-        axis.text(0.5, 2 * limit, f"not learned after {limit:,} examples", va="center", ha="center",
-                  fontsize=8, transform=axis.get_yaxis_transform())
+        until(axis, limit, groups)
+
+
+def curves(axis, groups, limit=None):
+    """A dot for each of {(series, x): numbers}, lines through medians, named where they end."""
+    series, ends = list(dict.fromkeys(label for label, _ in groups)), []
+    for i, label in enumerate(series):
+        found = {x: numbers for (key, x), numbers in groups.items() if key == label}
+        medians = [shown(np.median(numbers), limit) for numbers in found.values()]
+        color = shade(i, len(series) + 1)
+        axis.plot(found.keys(), medians, DASHES[i], color=color)
+        for x, numbers in found.items():
+            axis.plot([x] * len(numbers), shown(numbers, limit), MARKERS[i], color=color, alpha=0.7)
+        below = -22 * ends.count(medians[-1])  # of others that end at the same place
+        ends.append(medians[-1])
+        axis.annotate(label, (x, medians[-1]), (14, below), textcoords="offset points",
+                      color=color, va="center", weight="bold")
+    places = list(dict.fromkeys(x for _, x in groups))
+    ticks(axis.xaxis, places, places)
+    if limit:
+        until(axis, limit, groups)
+
+
+def shown(numbers, limit):
+    """Put infinite numbers into the band above the limit."""
+    return np.minimum(numbers, 1.5 * limit if limit else np.inf)
+
+
+def until(axis, limit, groups):
+    """Make y a logarithmic axis of examples; if a run did not learn, with a band above for such."""
+    axis.set(yscale="log", ylabel=LEARNED)
+    top = axis.get_ylim()[1]
+    if any(np.isinf(numbers).any() for numbers in groups.values()):
+        top = limit
+        band = axis.axhspan(1.15 * limit, 3 * limit, color="0.9", linewidth=0)
+        band.sticky_edges.y.append(3 * limit)  # the axis ends there
+        axis.text(0.5, 2.2 * limit, f"not learned after {limit:,} examples", va="center",
+                  ha="center", transform=axis.get_yaxis_transform())
     counted(axis.yaxis)
-    low, high = axis.get_ylim()
-    axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= (limit or high)])
+    low, _ = axis.get_ylim()
+    axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= top])
 
 
 def counted(axis, form=None):
@@ -195,7 +228,7 @@ def counted(axis, form=None):
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
         close = [1, 1.5, 2, 3, 4, 5, 6, 8] if high < 12 * low else [1, 2, 5]
-        subs = [1] if high > 300 * low else close
+        subs = [1] if high > 3_000 * low else close
         axis.set_major_locator(LogLocator(subs=subs, numticks=30))
         axis.set_minor_locator(NullLocator())
 
@@ -209,46 +242,31 @@ def ticks(axis, places, labels):
 # --------------------------------------------------------------------------------------------------
 # The finding
 
-@shows("The sum tells which bits count; parity is then a zigzag over k + 1 values",
-       "5 hidden bits out of 50. Gradient: mean over 640,000 examples. Trainings: {} seeds, "
-       "a line ends where parity is learned; zigzag: median", 5)
+@shows("The sum's gradient shows the hidden bits; the parity's does not",
+       "mlp, 5 hidden bits out of 50. Left: 640,000 examples, a dot for each bit; bars: medians. "
+       "Right: 20 % ask the sum, {} seeds", 5)
 def why(seeds):
-    figure, ((first, mlp), (bilinear, zigzag)) = plt.subplots(2, 2, figsize=(12, 7.4))
-    first_gradient(first)
-    kinds, sums = {"bilinear": dict(network=iis.Bilinear()), "mlp": {}}, np.arange(6)
-    runs = run_all(kinds, seeds, odd_by_sum, every=1280)
-    zigzag.plot(sums, 100 * (sums % 2), color="0.75", linewidth=6, label="the truth")
-    levels = ((20, "center", "only the sums 2 and 3"), (30, "top", "all sums but 0 and 5"),
-              (31, "bottom", "all but 0, or but 5"))
-    for i, (name, axis) in enumerate((("bilinear", bilinear), ("mlp", mlp))):
-        for task in ("sum", "parity"):
-            lines(axis, runs[name], task, color=shade(i, 3))
-        for of_32, place, words in levels:
-            level = 100 * of_32 / 32
-            axis.axhline(level, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-            axis.annotate(f"{level:.1f} %:\n{words}", (1.01, level), fontsize=7, va=place,
-                          xycoords=("axes fraction", "data"))
-        axis.set(title=f"{name}, p = 0.2: first the sum, then the parity", ylabel=RIGHT,
-                 ylim=(20, 102))
-        axis.legend(loc="lower right")
-        plateau = [min(run.history, key=lambda test: abs(test["accuracy"]["parity"] - 30 / 32))
-                   for run in runs[name]]
-        odd = np.median([test["note"] for test in plateau], axis=0)
-        zigzag.plot(sums, odd, "oD"[i], color=shade(i, 3), linestyle="--",
-                    label=f"{name}, when 93.8 % right")
-    zigzag.set(title="parity turns with each step of the sum; the rare ends come last",
-               ylim=(-5, 145), yticks=range(0, 101, 20), xlabel="sum of the hidden bits",
-               ylabel="called odd (% of examples)")
-    zigzag.legend(loc="upper center")
+    networks = {"bilinear": {"network": iis.Bilinear()}, "mlp": {}}
+    runs = run_all(networks, seeds, every=1280)
+    figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 3])
+    dots(left, first_gradient())
+    left.set(title="before training", xlabel="an example asks for",
+             ylabel="length of the gradient by a bit's weights", ylim=(0, None))
+    left.legend(loc="upper right")
+    for i, (task, place) in enumerate((("sum", 103), ("parity", 80))):
+        lines(right, runs["mlp"], task, shade(i, 3))
+        right.text(80_000, place, task, color=shade(i, 3), weight="bold")
+    right.set(title="training: first the sum, then the parity", ylim=(0, 110))
     return figure
 
 
-def first_gradient(axis):
+def first_gradient():
     """Before any training: how long is the gradient by the weights of each bit?"""
     problem, network, rng = iis.ParitySum(), iis.MLP(), np.random.default_rng(0)
     network.init(problem, rng)
     hidden = np.isin(np.arange(problem.n), problem.support)
-    for task, name, marker, colour in ((0, "sum", "D", "0.1"), (1, "parity", "o", "0.55")):
+    groups = {}
+    for task, name in enumerate(("sum", "parity")):
         gradient = 0
         for _ in range(10):  # all examples at once would not fit the memory
             bits, labels = problem.sample(rng, 64_000)
@@ -256,153 +274,122 @@ def first_gradient(axis):
             _, gradients = network.loss_and_gradients(bits, labels)
             gradient += gradients["W"] / 10
         lengths = np.linalg.norm(gradient, axis=1)  # (n, width) -> (n,)
-        for which, fill, words in ((hidden, "full", "hidden"), (~hidden, "none", "other")):
-            axis.plot(np.flatnonzero(which), lengths[which], marker, color=colour, fillstyle=fill,
-                      label=f"{name}, {words} bits")
-    axis.set(title="mlp at its start: the sum shows the hidden bits", yscale="log",
-             ylim=(2.5e-4, 0.08), xlabel="input bit",
-             ylabel="length of the gradient by its weights")
-    counted(axis.yaxis, "{x:g}")
-    axis.legend(loc="lower left", ncols=2)
+        for words, which in (("5 hidden bits", hidden), ("45 other bits", ~hidden)):
+            groups[words, f"the {name}"] = lengths[which]
+            print(f"gradient of the {name}, {words}: {np.median(lengths[which]):.5f} (median)")
+    return groups
 
 
-@shows("Parity alone is out of reach from some k on; with the sum's help it is not",
-       "mlp at rate 0.002 and batches of 64. A dot for each seed, lines through medians", 10)
+@shows("Parity of many bits is out of reach alone, and learned with sums",
+       "mlp. Dots: {} seeds with sums, half as many alone; lines: medians. "
+       "Alone, at the better of two settings: rate 0.002 and batches of 64, or 0.001 and 256", 10)
 def separation(seeds):
     ks, budget, few = range(2, 9), 30_000_000, max(1, seeds // 2)
-    slow = dict(supervision="target", lr=0.001, batch=256)
-    series = {
-        f"parity alone, {few} seeds": (few, dict(supervision="target")),
-        f"the same at rate 0.001, batches of 256, {few} seeds": (few, slow),
-        f"20 % ask the sum, {seeds} seeds": (seeds, dict(supervision="multi-task")),
-        f"both labels, {seeds} seeds": (seeds, dict(supervision="multi-label"))}
-    runs = {}
+    slow = ALONE | dict(lr=0.001, batch=256)
+    series = {"parity alone": (few, ALONE), "alone, slower": (few, slow),
+              "20 % ask\nthe sum": (seeds, HELPED), "both labels": (seeds, BOTH)}
+    seen = {}
     for words, (count, case) in series.items():
         cases = {(words, k): case | {"problem": iis.ParitySum(k=k)} for k in ks}
-        runs |= run_all(cases, count, examples=budget)
-    figure, axis = plt.subplots(figsize=(8.5, 5))
-    dots(axis, solved(runs), budget)
-    axis.set(xlabel="k, hidden bits out of 50", ylabel=LEARNED)
-    axis.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
+        seen |= solved(run_all(cases, count, examples=budget))
+    for k in ks:
+        seen["parity alone", k] = best([seen["parity alone", k], seen["alone, slower", k]])
+    figure, axis = plt.subplots()
+    drawn = "parity alone", "20 % ask\nthe sum"  # both labels look the same as that
+    curves(axis, {key: seen[key] for key in seen if key[0] in drawn}, budget)
+    axis.set(xlabel="k, hidden bits out of 50")
     return figure
 
 
-@shows("At the best rate and batch of each, too, the sum is worth a factor of ten",
-       "mlp, 5 hidden bits out of 50: median of examples until learned, and how many of {} "
-       "seeds learn within 4,000,000", 10)
+@shows("At every learning rate, the sum saves examples",
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians. "
+       "Each at its best of three batch sizes: 16, 64, 256", 10)
 def rates(seeds):
-    speeds, batches, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), (16, 64, 256), 4_000_000
-    kinds = {"multi-task": "20 % ask the sum", "target": "parity alone"}
-    cases = {(kind, batch, lr): dict(supervision=kind, batch=batch, lr=lr)
-             for kind, batch, lr in itertools.product(kinds, batches, speeds)}
-    seen = solved(run_all(cases, seeds, examples=budget))
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
-    for axis, (kind, words) in zip(axes, kinds.items()):
-        medians = np.array([[np.median(seen[kind, b, lr]) for lr in speeds] for b in batches])
-        axis.imshow(np.ma.masked_invalid(medians), norm="log", vmin=4e4, vmax=budget,
-                    cmap="viridis_r", alpha=0.45, aspect="auto", origin="lower")
-        for (row, column), median in np.ndenumerate(medians):
-            learned = np.isfinite(seen[kind, batches[row], speeds[column]]).sum()
-            axis.text(column, row, f"{said(median)}\n{learned} of {seeds}", ha="center",
-                      va="center", weight="bold" if median == medians.min() else None)
-        axis.set(title=words, xlabel="learning rate")
-        ticks(axis.xaxis, range(len(speeds)), speeds)
-        ticks(axis.yaxis, range(len(batches)), batches)
-        axis.grid(False)
-    axes[0].set_ylabel("examples in a batch")
+    speeds, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), 4_000_000
+    kinds = {"parity alone": ALONE, "20 % ask\nthe sum": HELPED}
+    cases = {(words, lr): case | {"lr": lr} for words, case in kinds.items() for lr in speeds}
+    figure, axis = plt.subplots()
+    axis.set_xscale("log")
+    curves(axis, at_best(cases, "batch", (16, 64, 256), seeds, examples=budget), budget)
+    axis.set(xlabel="learning rate")
     return figure
 
 
-@shows("Any share of sums but the most extreme ones teaches both networks the parity",
-       "5 hidden bits out of 50. A dot, or a line, for each of {} seeds; bars are medians, "
-       "a line ends where parity is learned", 5)
+@shows("From 10 % to 90 % sums, both networks learn the parity",
+       "5 hidden bits out of 50. Dots: {} seeds; lines: medians. Next to the ends: 1 and 99 %", 5)
 def mixture(seeds):
     shares = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1)
-    budget, networks = 3_000_000, (iis.Bilinear(), iis.MLP())
-    cases = {(network.name, p): dict(network=network, p=p) for network in networks for p in shares}
-    for network in networks:
-        cases[network.name, 0]["supervision"] = "target"  # no example asks the sum
-    runs = run_all(cases, seeds, examples=budget)
-    figure, axes = plt.subplot_mosaic([["all", "all", 0, 0.01], ["all", "all", 0.2, 0.9]],
-                                      figsize=(12, 5.2))
-    whole = axes.pop("all")
-    dots(whole, solved(runs), budget)
-    whole.set(xlabel="p, the share of examples that ask the sum", ylabel=LEARNED)
-    whole.legend(loc="upper center", bbox_to_anchor=(0.5, 0.8))
-    for p, axis in axes.items():
-        axis.set(title=f"p = {p:g}", xscale="log", xlim=(6.4e3, budget), ylim=(30, 103),
-                 ylabel="right (%)")
-        for i, network in enumerate(networks):
-            for task in ("sum", "parity"):
-                lines(axis, runs[network.name, p], task, color=shade(i, 3), marker="oD"[i],
-                      label=f"{network.name}: {task}")
-    axes[0.2].legend(loc="lower right", fontsize=7)
+    cases = {(network.name, 100 * p): dict(network=network, p=p)
+             for network in (iis.Bilinear(), iis.MLP()) for p in shares}
+    figure, axis = plt.subplots()
+    curves(axis, solved(run_all(cases, seeds, examples=3_000_000)), 3_000_000)
+    axis.set_xlabel("share of examples that ask the sum (%)")
+    ticks(axis.xaxis, range(0, 101, 10), range(0, 101, 10))
     return figure
 
 
-@shows("Among many easy questions, a hard one needs far fewer examples of its own",
-       "mlp, k hidden bits out of 50. A dot for each of {} seeds, lines through medians", 5)
+@shows("Among many easy questions, few hard ones are enough",
+       "mlp, k hidden bits out of 50: the parity is the hard question, the sum the easy one. "
+       "Dots: {} seeds; lines: medians", 5)
 def pretraining(seeds):
-    hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01, 0.001), 30_000_000
-    cases = {(k, share): dict(problem=iis.ParitySum(k=k), p=1 - share)
+    hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01), 30_000_000
+    cases = {(f"k = {k}", 100 * share): dict(problem=iis.ParitySum(k=k), p=1 - share)
              for k in (7, 5) for share in hard}
     seen = solved(run_all(cases, seeds, examples=budget))
-    figure, axis = plt.subplots(figsize=(8, 4.6))
-    groups = {(f"k = {k}", f"{100 * share:g} %"): share * seen[k, share] for k, share in seen}
-    dots(axis, groups, budget)
-    axis.set(xlabel="examples that ask the parity; the others ask the sum",
-             ylabel="parity examples until parity\nis 99 % right")
+    figure, axis = plt.subplots()
+    axis.set_xscale("log")
+    own = {(k, share): share / 100 * seen[k, share] for k, share in seen}
+    for (k, share), numbers in own.items():
+        print(f"{k}, {share:g} % hard: {said(np.median(numbers))} hard questions until learned")
+    curves(axis, own, budget)
+    axis.set(xlabel="share of hard questions (%)", ylabel="hard questions until 99 % right")
+    ticks(axis.xaxis, (100, 50, 20, 10, 1), (100, 50, 20, 10, 1))
+    axis.invert_xaxis()
+    return figure
+
+
+@shows("The more an example tells, the fewer are needed",
+       "Dots: {} seeds of parity, a third of lego and code; bars: medians. "
+       "Read in turn, an answer takes 2, 5, 4 passes", 10)
+def supervision(seeds):
+    kinds = {"target": "the target\nalone", "multi-task": "one label",
+             "multi-label": "all labels", "explicit": "all, read in turn:\na chain of thought"}
+    few = max(1, seeds // 3)
+    parity = LONG | {"problem": iis.ParitySum(), "every": 1280}
+    problems = {"parity of 5 of 50 bits": (seeds, parity),
+                "lego, 5 hops": (few, LEGO), "code, 4 lines": (few, CODE)}
+    seen = {}
+    for name, (count, usual) in problems.items():
+        cases = {(name, words): {"supervision": kind} for kind, words in kinds.items()}
+        seen |= solved(run_all(cases, count, **usual))
+        print(f"passes to answer, read in turn: {len(usual['problem'].tasks)}")
+    figure, axis = plt.subplots()
+    dots(axis, seen, LONG["examples"])
+    axis.set(xlabel="what an example tells", ylabel="examples until the target is 99 % right")
     axis.legend(loc="lower left")
     return figure
 
 
-@shows("A chain of thought (all labels, read in turn) learns from the fewest examples, and "
-       "labels, but needs a pass for each question to answer",
-       "A dot for each seed, bars at medians", 10)
-def supervision(seeds):
-    kinds = {"target": "target\nalone\n1 pass", "multi-task": "one\nlabel\n1 pass",
-             "multi-label": "all\nlabels\n1 pass", "explicit": "all, read\nin turn\n{} passes",
-             "curriculum": "one, easy\nones first\n1 pass"}
-    few = max(1, seeds // 3)
-    columns = (("parity, 5 of 50 bits", 2, 5, seeds, dict(examples=200_000, every=1280)),
-               ("lego, 5 hops", 5, 4, few, LEGO), ("code, 4 lines", 4, 4, few, CODE))
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), width_ratios=[5, 4, 4], sharex="col")
-    for (above, below), (title, tasks, many, count, usual) in zip(axes.T, columns):
-        cases = {(title, kinds[kind].format(tasks)): {"supervision": kind}
-                 for kind in list(kinds)[:many]}
-        examples, labels = solved(run_all(cases, count, **usual)), {}
-        for key, seen in examples.items():
-            tells_all = cases[key]["supervision"] in ("multi-label", "explicit")
-            labels[key] = seen * (tasks if tells_all else 1)
-        dots(above, examples, limit=usual["examples"], joined=False)
-        dots(below, labels, joined=False)
-        above.set_title(f"{title}: {count} seeds")
-        below.set_xlim(-0.5, many - 0.5)
-    axes[0, 0].set_ylabel("examples until the target is 99 % right")
-    axes[1, 0].set_ylabel("labels consumed until then")
-    return figure
-
-
-@shows("First the sum, then the parity: about as fast as mixed, but the sum may be forgotten",
-       "k hidden bits out of 50. A dot, or a line, for each of {} seeds, bars at medians", 10)
+@shows("A curriculum learns as fast as a mixture, but may forget the sum",
+       "k hidden bits out of 50. Dots: {} seeds; bars: medians. "
+       "Right: after 600,000 examples, for k = 7 1,500,000", 10)
 def curriculum(seeds):
-    kinds = {"curriculum": "first the sum, then the parity alone",
-             "multi-task": "mixed: 20 % ask the sum"}
+    kinds = {"first sums, then parity": "curriculum", "mixed: 20 % sums": "multi-task"}
     networks, budgets = (iis.MLP(), iis.Bilinear()), {5: 600_000, 7: 1_500_000}
     cases = {(words, f"{network.name}\nk = {k}"): dict(
                  problem=iis.ParitySum(k=k), network=network, supervision=kind, examples=budgets[k])
-             for kind, words in kinds.items() for network in networks for k in budgets}
+             for words, kind in kinds.items() for network in networks for k in budgets}
     runs = run_all(cases, seeds, stop_when_solved=False)
-    figure, axes = plt.subplot_mosaic([[0, 1, 2], [0, 3, 4]], figsize=(11, 5.6),
-                                      width_ratios=[1.3, 1, 1])
-    dots(axes[0], solved(runs), joined=False)
-    axes[0].set_ylabel(LEARNED)
-    for number, panel in enumerate(dict.fromkeys(panel for _, panel in cases), 1):
-        for i, words in enumerate(kinds.values()):
-            lines(axes[number], runs[words, panel], "sum", color=shade(i, 3), marker="oD"[i],
-                  linestyle="-:"[i], label=words)
-        axes[number].set(title=panel.replace("\n", ", "), ylim=(20, 103), ylabel="sum right (%)")
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    sums = {key: [100 * run.history[-1]["accuracy"]["sum"] for run in found]
+            for key, found in runs.items()}
+    for key, right in sums.items():
+        print(f"sum {np.median(right):.1f} % right ({min(right):.1f}-{max(right):.1f}):",
+              ", ".join(key).replace("\n", " "))
+    figure, (left, right) = plt.subplots(1, 2)
+    dots(left, solved(runs), max(budgets.values()))
+    dots(right, sums)
+    right.set(ylabel="sum right in the end (%)", ylim=(0, 103))
+    right.legend(loc="lower left")
     return figure
 
 
@@ -421,27 +408,25 @@ class SumFunction(iis.ParitySum):
         return np.stack([sums, np.array(self.answers)[sums]], axis=1)
 
 
-@shows("Without the sum's help an mlp learns each of these; only parity takes longer",
-       "5 hidden bits out of 50. A dot for each of {} seeds, bars at medians", 10)
+@shows("Of five questions about the sum, only the parity needs help",
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; bars: medians", 10)
 def targets(seeds):
-    answers = {"odd: parity": (0, 1, 0, 1, 0, 1), "1 or 4": (0, 1, 0, 0, 1, 0),
+    answers = {"odd: the parity": (0, 1, 0, 1, 0, 1), "1 or 4": (0, 1, 0, 0, 1, 0),
                "0 or 3": (1, 0, 0, 1, 0, 0), "2 or 3": (0, 0, 1, 1, 0, 0),
-               "which\nmodulo 3": (0, 1, 2, 0, 1, 2)}
-    series = {"bilinear, 20 % ask the sum": (iis.Bilinear(), "multi-task"),
-              "mlp, 20 % ask the sum": (iis.MLP(), "multi-task"),
-              "mlp, the question alone": (iis.MLP(), "target")}
-    cases = {(words, name): dict(problem=SumFunction(answers=of), network=network, supervision=kind)
-             for words, (network, kind) in series.items() for name, of in answers.items()
-             if max(of) < 2 or network.name == "mlp"}
-    runs = run_all(cases, seeds, examples=2_000_000, every=640)
-    figure, axis = plt.subplots(figsize=(8, 4.8))
-    dots(axis, solved(runs), joined=False)
-    for place, (name, of) in enumerate(answers.items()):
+               "which modulo 3": (0, 1, 2, 0, 1, 2)}
+    kinds, budget = {"the question alone": ALONE, "20 % ask the sum": HELPED}, 2_000_000
+    cases = {(words, name): case | {"problem": SumFunction(answers=of)}
+             for words, case in kinds.items() for name, of in answers.items()}
+    runs = run_all(cases, seeds, examples=budget, every=640)
+    print("bilinear:")
+    run_all({key: case for key, case in cases.items() if max(case["problem"].answers) < 2}, seeds,
+            network=iis.Bilinear(), examples=budget, every=640)
+    for name, of in answers.items():
         if max(of) < 2:
             predicted = 64 * np.argmax(iis.recursion(answers=of)["parity"] >= 0.99)  # batches of 64
-            print(f"{name}: predicted {predicted:,}")
-            axis.plot(place - 0.2, predicted, "x", color="black", markersize=10,
-                      label=None if place else "bilinear, as the recursion predicts")
+            print(f"bilinear, {name}: predicted {predicted:,}")
+    figure, axis = plt.subplots()
+    dots(axis, solved(runs), budget)
     axis.set(xlabel="the question: is the sum of the hidden bits ... ?",
              ylabel="examples until 99 % right")
     axis.legend()
@@ -466,41 +451,32 @@ class Distracted(iis.ParitySum):
         return np.stack([*sums, sums[0] % 2], axis=1)
 
 
-@shows("Helpers that help with nothing do harm, most of all to small networks",
-       "Parity of 5 of 50 bits, mlp, each case at its best of 4 learning rates. "
-       "A dot for each of {} seeds, lines through medians", 10)
+@shows("Useless helpers do harm, most of all to small networks",
+       "mlp, 5 hidden bits out of 50; 9 % of examples ask the useful sum, 9 % each useless one. "
+       "Dots: {} seeds; lines: medians; each case at its best of 4 learning rates", 10)
 def interference(seeds):
-    counts, widths, budget = (0, 1, 4, 8), (8, 32, 128), 1_000_000
-    kinds = (("20 % ask a sum, of any group", "multi-task", 0.2, 0),
-             ("9 % ask each of the sums", "multi-task", 0.09, 0.09),
-             ("all labels", "multi-label", 0, 0))
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True)
-    for axis, (words, kind, share, more) in zip(axes, kinds):
-        cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count),
-                                                 network=iis.MLP(width), p=share + more * count)
-                 for width in widths for count in counts}
-        print(f"{words}; width, useless helpers, learning rate:")
-        best = at_best_rate(cases, (0.002, 0.004, 0.008, 0.016), seeds, supervision=kind,
-                            examples=budget)
-        dots(axis, best, budget)
-        axis.set(title=words, xlabel="useless helpers: sums of 5 other bits each")
-    axes[0].set_ylabel(LEARNED)
-    axes[1].legend(loc="lower right")
+    cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count),
+                                             network=iis.MLP(width), p=0.09 + 0.09 * count)
+             for width in (8, 32, 128) for count in (0, 1, 4, 8)}
+    figure, axis = plt.subplots()
+    curves(axis, at_best(cases, "lr", (0.002, 0.004, 0.008, 0.016), seeds, examples=1_000_000),
+           1_000_000)
+    axis.set(xlabel="useless helpers: sums of 5 other bits each")
     return figure
 
 
-@shows("Parity alone asks for a wide network; with the sum's help a small one will do",
-       "Parity of 5 of 50 bits, each case at its best of 5 learning rates.\n"
-       "A dot for each of {} seeds, lines through medians", 10)
+@shows("Parity alone needs a wide network; with sums a small one will do",
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians; each case at its best of "
+       "5 learning rates", 10)
 def scale(seeds):
-    shares = {"parity alone": 0, "1 % ask the sum": 0.01, "20 % ask the sum": 0.2}
-    widths, speeds = (8, 32, 128, 512, 2048), (0.001, 0.002, 0.004, 0.008, 0.016)
+    shares = {"parity alone": 0, "1 % ask\nthe sum": 0.01, "20 % ask\nthe sum": 0.2}
     cases = {(words, width): dict(network=iis.MLP(width), p=p)
-             for words, p in shares.items() for width in widths}
-    figure, axis = plt.subplots(figsize=(8, 4.8))
-    dots(axis, at_best_rate(cases, speeds, seeds, examples=600_000), 600_000)
-    axis.set(xlabel="width of the mlp (units)", ylabel=LEARNED)
-    axis.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
+             for words, p in shares.items() for width in (8, 32, 128, 512, 2048)}
+    figure, axis = plt.subplots()
+    axis.set_xscale("log")
+    curves(axis, at_best(cases, "lr", (0.001, 0.002, 0.004, 0.008, 0.016), seeds,
+                         examples=600_000), 600_000)
+    axis.set(xlabel="width of the mlp (units)")
     return figure
 
 
@@ -533,41 +509,23 @@ def telling(job):
     return signal(problem, network, 1), signal(problem, network, 0)
 
 
-@shows("What parity tells of its bits fades with their number, but not what the sum tells",
-       "mlp of width 128. A dot for each of {} seeds, lines through medians", 5)
+@shows("The more hidden bits, the weaker parity's gradient; the sum's stays",
+       "mlp before any training, exact gradient over all inputs. Dots: {} seeds; lines: medians", 5)
 def hardness(seeds):
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
     ks, groups = range(1, 9), {}
     iis.one_blas_thread()
     with ThreadPoolExecutor(SWEEP.get("jobs")) as pool:
         lengths = np.array(list(pool.map(telling, itertools.product(ks, range(seeds)))))
     for task, rows in zip(("parity", "sum"), lengths.T.reshape(2, len(ks), seeds)):
         fall = np.median(rows[1]) / np.median(rows[7])
-        words = f"{task}: {fall:.3g} times shorter from k = 2 to 8"
-        groups |= {(words, k): row for k, row in zip(ks, rows)}
-    dots(left, groups)
-    left.yaxis.set_major_formatter("{x:g}")
-    left.set(title="mlp at its start: what the gradient tells of the hidden bits",
-             xlabel="k, hidden bits out of 16",
-             ylabel="length of the telling part of the exact gradient")
-    left.legend(loc="center right", bbox_to_anchor=(1, 0.62))
-
-    sizes, budget = (25, 50, 100, 200), 8_000_000  # of fewer bits, training sees the tests' too
-    series = [(k, "target") for k in (2, 3, 5)] + [(k, "multi-task") for k in (3, 5, 8)]
-    cases = {(k, kind, n): dict(problem=iis.ParitySum(n, k), supervision=kind,
-                                every=640 if k < 4 else None)
-             for k, kind in series for n in sizes if (k, kind, n) != (5, "target", 200)}
-    seen, groups = solved(run_all(cases, seeds, examples=budget)), {}
-    for k, kind, n in seen:
-        few, many = np.median(seen[k, kind, 25]), np.median(seen[k, kind, 100])
-        words = "beyond the budget"
-        if max(few, many) < np.inf:
-            words = f"n to the {np.log(many / few) / np.log(100 / 25):.1f}"
-        data = "alone" if kind == "target" else "20 % sums"
-        groups[f"k = {k}, {data}: {words}", n] = seen[k, kind, n]
-    dots(right, groups, budget)
-    right.set(xlabel="n, bits of an example", ylabel=LEARNED, title="examples that training takes")
-    right.legend(title="growth from n = 25 to 100", loc="upper left", bbox_to_anchor=(1, 1))
+        print(f"{task}: {fall:.3g} times shorter from k = 2 to 8")
+        groups |= {(task, k): row for k, row in zip(ks, rows)}
+    figure, axis = plt.subplots()
+    axis.set_yscale("log")
+    curves(axis, groups)
+    axis.set(xlabel="k, hidden bits out of 16",
+             ylabel="length of what the gradient\ntells of the hidden bits")
+    counted(axis.yaxis, "{x:g}")
     return figure
 
 
@@ -575,73 +533,50 @@ def hardness(seeds):
 # Theory
 
 @shows("The theory predicts, without training, what training does",
-       "Bilinear network, 5 hidden bits out of 50, batches of 64. {} seeds; a line ends where "
-       "parity is learned.\nWhile v is near 0, chance decides how parity is answered", 10)
+       "Bilinear network, 5 hidden bits out of 50, 20 % ask the sum, batches of 64. "
+       "Grey: training, {} seeds", 10)
 def theory(seeds):
-    shown, batch = (0.2, 0.7), 64
-    looks = (("-.", shade(0, 3), "sum", "w", 1, "W on the hidden bits"),
-             ("--", shade(1, 3), "parity", "v", 10, "v / 10"))
-
-    def weights(problem, run):  # of each row on the hidden bits, the mean; and v / 10
-        W, v, _ = run.network.params.values()
-        return np.hstack([W[:, problem.support].mean(axis=1), v / 10])
-
-    cases = {("p", p): {"p": p} for p in shown}
-    runs = run_all(cases, seeds, weights, network=iis.Bilinear(), every=1280)
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex="col", sharey="row")
-    for (above, below), p in zip(axes.T, shown):
-        above.set_title(f"p = {p:g}")
-        for run in runs["p", p]:
-            above.plot([record["examples"] for record in run.history],
-                       [record["note"] for record in run.history], color="0.6", linewidth=0.5)
-        steps = max(run.examples for run in runs["p", p]) // batch
-        predicted, examples = iis.recursion(p=p, steps=steps), batch * np.arange(steps + 1)
-        for line, colour, task, weight, scale, words in looks:
-            lines(below, runs["p", p], task, color="0.6", linestyle="-", linewidth=0.5,
-                  markersize=2, label=None)
-            below.plot(examples, 100 * predicted[task], line, color=colour, label=task)
-            above.plot(examples, predicted[weight] / scale, line, color=colour)
-            above.plot([], [], line, color=colour, label=words)
-    axes[0, 0].set(ylabel="weights, a line for each row", ylim=(-0.65, None))
-    axes[1, 0].set_ylabel(RIGHT)
-    for axis in axes[:, 1]:
-        axis.legend(title="predicted (measured: grey)", loc="lower right")
+    runs = run_all({"trained": {}}, seeds, network=iis.Bilinear(), every=1280)["trained"]
+    steps = max(run.examples for run in runs) // 64
+    predicted, examples = iis.recursion(steps=steps), 64 * np.arange(0, steps + 1, 20)
+    print(f"predicted {64 * np.argmax(predicted['parity'] >= 0.99):,}")
+    figure, axis = plt.subplots()
+    for i, (task, place) in enumerate((("sum", 103), ("parity", 86))):
+        lines(axis, runs, task, "0.6", linewidth=1)
+        axis.plot(examples, 100 * predicted[task][::20], color=shade(i, 3), linewidth=4)
+        axis.text(55_000, place, f"{task}, predicted", color=shade(i, 3), weight="bold")
+    axis.text(13_000, 30, "until about 20k, chance decides\nhow the parity is answered")
+    axis.text(29_000, 70, "training", color="0.5", weight="bold")
+    axis.set_ylim(0, 110)
     return figure
 
 
-@shows("What the recursion misses is the noise of batches; with it the prediction holds",
-       "Bilinear network, parity of 5 bits, the network's own rate. Medians of {} seeds", 10)
+@shows("With the noise of batches in it, the theory errs by a few percent",
+       "Bilinear network, parity of 5 bits. Dots: medians of {} seeds at 18 settings, batches of "
+       "16 to 1,024, 20 to 400 bits, 7 % to 90 % sums; bars: medians of those", 10)
 def noise(seeds):
     usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
-    series = {"batch": ("examples in a batch", (16, 32, 64, 128, 256, 1024)),
-              "n": ("n, bits of an example", (20, 50, 100, 200, 400)),
-              "p": ("p, the share of sums asked", (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9))}
-    cases = {(name, x): usual | {name: x} for name, (_, values) in series.items() for x in values}
+    series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
+              "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
+    cases = {(name, x): usual | {name: x} for name, values in series.items() for x in values}
     trained = {key: dict(problem=iis.ParitySum(case["n"]), p=case["p"], batch=case["batch"],
                          every=10 * case["batch"]) for key, case in cases.items()}
     seen = solved(run_all(trained, seeds, network=iis.Bilinear(), examples=budget))
-    ratios = {}
-    for key, case in cases.items():
-        measured, (lr, _) = np.median(seen[key]), iis.Bilinear.rates(case["n"], 5, case["batch"])
-        steps = int(1.5 * min(measured, budget) / case["batch"])
-        for words, batch in (("with", case["batch"]), ("without", None)):
-            right = iis.recursion(**case | {"batch": batch}, steps=steps, lr=lr)["parity"]
-            learned = case["batch"] * np.argmax(right >= 0.99)
-            predicted = learned if right.max() >= 0.99 else np.nan
-            ratios[(*key, words)] = measured / predicted
-            print(*key, f"predicted {said(predicted)} {words} noise", flush=True)
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
-    for axis, name in zip(axes, series):
-        label, values = series[name]
-        for i, words in enumerate(("with", "without")):
-            axis.plot([ratios[name, x, words] for x in values], "oD"[i], linestyle=DASHES[i],
-                      color=shade(i, 3), label=f"predicted {words} noise")
-        axis.axhline(1, color="0.3", linewidth=0.8)
-        ticks(axis.xaxis, range(len(values)), values)
-        others = [f"{other} = {value:g}" for other, value in usual.items() if other != name]
-        axis.set(xlabel=label, title=", ".join(others))
-    axes[0].set_ylabel("examples until learned:\nmeasured / predicted")
-    axes[0].legend()
+    groups = {}
+    for words, more in (("without the noise of batches", {"batch": None}), ("with it", {})):
+        groups["", f"prediction {words}"] = errors = []
+        for key, case in cases.items():
+            lr, _ = iis.Bilinear.rates(case["n"], 5, case["batch"])
+            measured = np.median(seen[key])
+            steps = int(1.5 * min(measured, budget) / case["batch"])
+            right = iis.recursion(**case | more, steps=steps, lr=lr)["parity"]
+            predicted = case["batch"] * np.argmax(right >= 0.99) or np.nan
+            errors.append(100 * measured / predicted - 100)
+            print(*key, f"predicted {said(predicted)} {words}: {errors[-1]:+.1f} %", flush=True)
+    figure, axis = plt.subplots()
+    dots(axis, groups)
+    axis.axhline(0, color="0.3", linewidth=1, zorder=0)
+    axis.set_ylabel("examples that training takes\nmore than predicted (%)")
     return figure
 
 
@@ -657,13 +592,14 @@ class Noisy(iis.Bilinear):
 
 
 @shows("The bilinear network needs the theorem's start, though not exactly",
-       "Parity of 5 of 50 bits, p = 0.2. A dot for each of {} seeds, lines through medians", 10)
+       "5 hidden bits out of 50, 20 % ask the sum. Dots: {} seeds; line: medians", 10)
 def start(seeds):
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
     runs = run_all({("", x): {"network": Noisy(x)} for x in spreads}, seeds, examples=budget)
-    figure, axis = plt.subplots(figsize=(7, 4.4))
-    dots(axis, solved(runs), budget)
-    axis.set(xlabel="standard deviation of the noise added to W and v at the start", ylabel=LEARNED)
+    figure, axis = plt.subplots()
+    curves(axis, solved(runs), budget)
+    axis.set_xlabel("noise added to the weights at the start (standard deviation)")
+    ticks(axis.xaxis, (0, 0.1, 0.2, 0.3), (0, 0.1, 0.2, 0.3))
     return figure
 
 
@@ -708,116 +644,78 @@ def new_right(problem, run):
     return 100 * (run.network.predict(inputs) == labels)[:, 1].mean()
 
 
-@shows("The sum teaches the parity of pictures sooner, though not to 100 % on new ones",
-       "Parity of 5 of 16 handwritten zeros and ones, mlp; wide and slow: 512 units, rate 0.0005, "
-       "batches of 256. A line for each of {} seeds", 5)
+@shows("On pictures of digits, too, the sum helps a small network",
+       "Small: mlp of 128 units, 400,000 examples. Large: 512 units, 800,000 examples, rate 0.0005 "
+       "and batches of 256. Dots: {} seeds, tested on new pictures; bars: medians", 5)
 def digits(seeds):
-    problem, slow = Digits(), dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
-    kinds = {"parity alone": dict(supervision="target"),
-             "20 % ask the sum": dict(supervision="multi-task"),
-             "both labels": dict(supervision="multi-label"),
-             "both, read in turn": dict(supervision="explicit"),
-             "20 % ask the sum, wide and slow": dict(supervision="multi-task", **slow),
-             "parity alone, wide and slow": dict(supervision="target", **slow)}
-    runs = train_all(kinds, seeds, new_right, problem=problem, examples=400_000,
-                     stop_when_solved=False)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.7, 1])
-    left.set(xscale="log", ylabel="parity of new pictures right (%)", ylim=(40, 101))
-    print(f"parity of new pictures right, median of {seeds} seeds")
-    for i, words in enumerate(kinds):
-        end = np.median([run.history[-1]["note"] for run in runs[words]])
-        print(f"{end:5.1f} %  {words}")
-        lines(left, runs[words], "parity", noted=True, color=shade(i, 6), linestyle=DASHES[i],
-              marker="", label=f"{words}: {end:.1f} %")
-    figure.legend(*left.get_legend_handles_labels(), title="median in the end",
-                  loc="outside lower center", ncols=3)
-    inputs, labels = problem.sample(np.random.default_rng(0), 1, new=True)
-    pictures = np.pad(inputs.reshape(2, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # two rows
-    right.imshow(pictures.transpose(0, 2, 1, 3).reshape(20, 80), cmap="Greys")
+    slow = dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
+    sizes = {"small network": dict(examples=400_000), "large network, trained slowly": slow}
+    cases = {(words, size): kind | more for size, more in sizes.items()
+             for words, kind in (("parity alone", ALONE), ("20 % ask the sum", HELPED))}
+    problem = Digits()
+    runs = train_all(cases, seeds, stored=False, problem=problem, stop_when_solved=False)
+    right = {key: [new_right(replace(problem, seed=seed), run) for seed, run in enumerate(found)]
+             for key, found in runs.items()}
+    print(f"parity of new pictures right in the end, median of {seeds} seeds")
+    for key, numbers in right.items():
+        print(f"{np.median(numbers):5.1f} % ({min(numbers):.1f}-{max(numbers):.1f})", *key)
+    figure, (above, below) = plt.subplots(2, 1, height_ratios=[1, 3])
+    inputs, _ = problem.sample(np.random.default_rng(0), 1, new=True)
+    pictures = np.pad(inputs.reshape(16, 8, 8), ((0, 0), (1, 1), (1, 1)))  # a row
+    above.imshow(pictures.transpose(1, 0, 2).reshape(10, 160), cmap="Greys")
     for position in problem.support:
-        corner = (10 * (position % 8) - 0.5, 10 * (position // 8) - 0.5)
-        right.add_patch(plt.Rectangle(corner, 10, 10, fill=False, color=shade(1, 3), linewidth=2))
-    right.set_axis_off()
-    right.set_title("an example, hidden ones framed: sum {}, parity {}".format(*labels[0]))
+        above.add_patch(plt.Rectangle((10 * position - 0.5, -0.5), 10, 10, fill=False,
+                                      color=shade(1, 3), linewidth=4))
+    above.set_axis_off()
+    above.set_title("The question: is the number of 1s among the 5 framed digits odd?")
+    dots(below, right)
+    below.set(ylabel="parity of new pictures\nright in the end (%)", ylim=(40, 102))
+    below.legend(loc="center left")
     return figure
 
 
-def attention(problem, run):
-    """How much the questions look at each position, in the first layer, on average: (2, n + 2)."""
-    inputs, _ = problem.sample(np.random.default_rng(0), 500)
-    tokens, places = run.network.tokens(inputs)
-    _, (_, kept, *_) = run.network.forward(run.network.params, tokens, places, places >= 0)
-    _, _, _, _, weights, *_ = kept[0]  # (heads, length, length, size)
-    return weights.mean(axis=(0, 3))[problem.n :]
-
-
-@shows("The question about the sum finds the hidden bits first, the other one later",
-       "Parity of 5 of 20 bits, 2 layers. Above, a line for each of {} seeds; "
-       "below, one run with 20 % sums, attention in its first layer", 5)
+@shows("A transformer, too, learns parity with the sum's help, and not alone",
+       "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; bars: medians", 5)
 def transformer(seeds):
-    problem, budget = iis.ParitySum(20), 200_000
-    usual = dict(problem=problem, network=iis.Transformer(layers=2, heads=4))
-    kinds = {"multi-label": "both labels", "multi-task": "20 % ask the sum",
-             "target": "parity alone"}
-    runs = run_all({kind: {"supervision": kind} for kind in kinds}, seeds, examples=budget, **usual)
-    runs |= run_all({"watched": {"every": 640}}, 1, attention, **usual)
-    figure, axes = plt.subplot_mosaic([[*kinds], ["sum", "parity", "watched"]], figsize=(11, 6.6))
-    for kind, title in (kinds | {"watched": "what is right meanwhile"}).items():
-        axes[kind].set(title=title, ylim=(15, 103))
-        if kind != "watched":
-            axes[kind].set(xscale="log", xlim=(6.4e3, budget))
-        for i, task in enumerate(problem.tasks):
-            lines(axes[kind], runs[kind], task, color=shade(i, 3))
-    axes["multi-label"].set_ylabel(RIGHT)
-    axes["multi-task"].legend(loc="center right")
-    watched = runs["watched"][0].history
-    seen = [record["examples"] for record in watched]
-    looks = 100 * np.array([record["note"] for record in watched])
-    for row, task in enumerate(problem.tasks):
-        image = axes[task].pcolormesh(np.arange(problem.n + 2), seen, looks[:, row], cmap="magma",
-                                      vmin=0, vmax=25, shading="nearest")
-        axes[task].set(title=f"what the question about the {task} looks at",
-                       xlabel="position; ▲ hidden bits, ? questions")
-        axes[task].set_xticks([*problem.support, problem.n, problem.n + 1],
-                              [*"▲" * problem.k, "?", "?"])
-        axes[task].grid(False)
-        counted(axes[task].yaxis)
-    axes["sum"].set_ylabel("examples seen")
-    figure.colorbar(image, ax=axes["parity"], label="attention (%)", extend="max")
+    kinds = {"20 % ask the sum": HELPED, "both labels": BOTH, "parity alone": ALONE}
+    runs = run_all({("", words): case for words, case in kinds.items()}, seeds, examples=200_000,
+                   problem=iis.ParitySum(20), network=iis.Transformer(layers=2, heads=4))
+    figure, axis = plt.subplots()
+    dots(axis, solved(runs), 200_000)
+    axis.set_xlabel("training data")
     return figure
 
 
 def hops(usual, seeds):
-    """Accuracy of every task of a sequence problem over training, under each supervision."""
-    name, tasks, budget = usual["problem"].name, usual["problem"].tasks, usual["examples"]
-    kinds = {"multi-label": "all labels",
-             "multi-task": f"one label: {100 * usual['p']:g} % ask an earlier one",
-             "target": f"{tasks[-1]} alone"}
-    runs = run_all({(name, kind): {"supervision": kind} for kind in kinds}, seeds, **usual)
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
-    for axis, (kind, title) in zip(axes, kinds.items()):
-        axis.set(title=title, xscale="log", xlim=(3.2e3, 1.1 * budget))
-        for i, task in enumerate(tasks):
-            line = "-" if task == tasks[-1] else (0, (1 + 2 * i, 1))
-            colour = shade(len(tasks) - 1 - i, len(tasks))
-            lines(axis, runs[name, kind], task, color=colour, linestyle=line)
-    axes[0].set_ylabel(RIGHT)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    """Examples until each task of a sequence problem is learned, under each supervision."""
+    tasks, groups = usual["problem"].tasks, {}
+    kinds = {"all labels": BOTH, "one label": HELPED, f"{tasks[-1]} alone": ALONE}
+    runs = run_all(kinds, seeds, **usual)
+    for words, found in runs.items():
+        for place, task in enumerate(tasks):
+            if kinds[words] != ALONE or task == tasks[-1]:
+                right = np.median([100 * run.history[-1]["accuracy"][task] for run in found])
+                print(f"{words}: {task} {right:.1f} % right in the end")
+                groups[words, place] = np.array([
+                    next((record["examples"] for record in run.history
+                          if record["accuracy"][task] >= 0.99), np.inf) for run in found])
+    figure, axis = plt.subplots()
+    curves(axis, groups, usual["examples"])
+    axis.set_ylabel("examples until 99 % right")
+    ticks(axis.xaxis, range(len(tasks)), tasks)
     return figure
 
 
-@shows("A chain of 5 variables (lego): hop after hop becomes right; "
-       "alone, the last stays at chance",
-       "Transformer of 4 layers. A line for each of {} seeds; it ends where hop 5 is learned, "
-       "or after 800,000 examples", 5)
+@shows("Reasoning in 5 hops is learned hop after hop; the last alone is not",
+       "lego, transformer of 4 layers. One label: 80 % of the examples ask an earlier hop. "
+       "Dots: {} seeds; lines: medians", 5)
 def lego(seeds):
     return hops(LEGO, seeds)
 
 
-@shows("Programs of 4 lines (code): line after line becomes right; "
-       "the last alone stays far behind",
-       "Transformer of 6 layers. A line for each of {} seeds; it ends where line 4 is learned, "
-       "or after 800,000 examples", 3)
+@shows("Programs of 4 lines are learned line by line; the last alone is not",
+       "code, transformer of 6 layers. One label: 50 % of the examples ask an earlier line. "
+       "Dots: {} seeds; lines: medians", 3)
 def code(seeds):
     return hops(CODE, seeds)
 
@@ -1092,8 +990,9 @@ def competitors(problem, network, batch):
         plain, settings = iis.NumpyMLP(network.width), dict(batch=batch, stop_when_solved=False)
         plain.init(problem, rng)
         whole = partial(iis.train, problem, replace(network), examples=long * batch, **settings)
-        found |= {"iis.train": (whole, long), "two products": (products(network, batch), 1),
-                  "iis.NumpyMLP": (partial(plain.descend, *examples), steps)}
+        found |= {"iis.train, all included": (whole, long),
+                  "its two products alone": (products(network, batch), 1),
+                  "plain NumPy": (partial(plain.descend, *examples), steps)}
     with contextlib.suppress(ImportError):  # unless it is installed
         import jax
         found[f"JAX {jax.__version__}"] = in_jax(network, *examples), steps
@@ -1118,7 +1017,7 @@ def processor():
 
 
 def race(rounds, problem, network, batch):
-    """Median microseconds of a step, {name: median}. In turn: a slow moment hits all alike."""
+    """Microseconds of a step, {name: one for each round}. In turn: a slow moment hits all alike."""
     found = competitors(problem, network, batch)
     times = {name: [] for name in found}
     for _ in range(1 + rounds):
@@ -1129,38 +1028,32 @@ def race(rounds, problem, network, batch):
                 train()
                 calls += 1
             times[name].append(1e6 * (time.perf_counter() - began) / calls / steps)
-    medians = {name: np.median(times[name][1:]) for name in times}
-    words = ", ".join(f"{name} {median:,.1f}" for name, median in medians.items())
+    words = ", ".join(f"{name} {np.median(times[name][1:]):,.1f}" for name in times)
     line = f"{problem}, {network}, batch {batch}: {words}"
     print(textwrap.fill(line, 80, subsequent_indent="    "), flush=True)
-    return medians
+    return {name: times[name][1:] for name in times}
 
 
-@shows("A compiled training step takes a fraction of plain NumPy's time",
-       "One core, median of {} rounds. Where not on the axis, n = 50, width 128, batch 64", 5)
+@shows("Compiled, a training step takes a fraction of plain NumPy's time",
+       "mlp of width 128, 50 bits, batches of 64, one core. Dots: {} rounds; bars: medians", 5)
 def speed(rounds):
-    usual, times = {"n": 50, "width": 128, "batch": 64}, {}
-    series = {"batch": (16, 64, 256, 1024), "width": (32, 128, 512), "n": (50, 200, 1000)}
     with one_core():
         print(f"{processor()}, one core\nNumPy {np.__version__}, Numba {iis.numba.__version__}: "
               f"microseconds of a step, median of {rounds}")
-        for name, values in series.items():
-            for x in values:
-                n, width, batch = (usual | {name: x}).values()
-                found = race(rounds, iis.ParitySum(n), iis.MLP(width), batch)
-                times[name, x] = {who: step / batch for who, step in found.items()}
+        times = race(rounds, iis.ParitySum(), iis.MLP(), 64)
+        race(rounds, iis.ParitySum(), iis.MLP(), 256)
         for case in (LEGO, CODE):
             race(rounds, case["problem"], replace(case["network"]), 64)  # trains a copy
-    figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True)
-    for axis, (name, values) in zip(axes, series.items()):
-        for i, who in enumerate(times[name, values[0]]):
-            axis.plot(values, [times[name, x][who] for x in values], "soD^v"[i],
-                      linestyle=DASHES[i], color=shade(i, 6), label=who)
-        axis.set(xscale="log", yscale="log", xlabel=name)
-        ticks(axis.xaxis, values, values)
-    axes[0].set_ylabel("time of a training step\nper example (µs)")
-    counted(axes[0].yaxis, "{x:g}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure, axis = plt.subplots()
+    names = sorted(times, key=lambda name: np.median(times[name]))
+    for row, name in enumerate(names):
+        median = np.median(times[name])
+        axis.barh(row, median, color=shade(2, 4), height=0.6)
+        axis.plot(times[name], [row] * rounds, "o", color=shade(0, 4))
+        axis.annotate(f"{median:.0f} µs", (max(times[name]), row), (12, 0), va="center",
+                      textcoords="offset points", weight="bold")
+    ticks(axis.yaxis, range(len(names)), names)
+    axis.set_xlabel("time of a training step (µs)")
     return figure
 
 
