@@ -750,8 +750,15 @@ def picture(axes, hidden, until, run, others=()):
     curves.axhline(50, color="0.8", label="chance")
     for runs, name, style in ([run], "", {}), *others:
         for i, task in enumerate(("parity", "sum")):
-            lines(curves, runs, task, **{"color": shade(i, 3), "label": name + task} | style)
-    curves.set(xlim=(0, max(until, curves.dataLim.x1)), ylim=(0, 103), ylabel=RIGHT)
+            look = {"color": shade(i, 3), "linestyle": "-:"[i], "label": name + task} | style
+            for each in runs:
+                if task in each.asked:
+                    examples = [record["examples"] for record in each.history]
+                    right = [100 * record["accuracy"][task] for record in each.history]
+                    curves.plot(examples, right, linewidth=1, **look)
+    curves.set(xlim=(0, max(until, curves.dataLim.x1)), ylim=(0, 103), ylabel=RIGHT,
+               xlabel="examples seen")
+    counted(curves.xaxis)
     curves.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9)
     sizes, odd = run.history[-1]["note"]
     weights.imshow(sizes, aspect="auto", cmap="magma", vmin=0, vmax=0.7, interpolation="nearest")
@@ -934,7 +941,7 @@ def jax_scores(network):
     def transformer(params, tokens, places):
         x = params["E"].T[tokens].sum(2)  # (size, length, fields) -> (size, length, width)
         for layer in range(network.layers):
-            g, A, O, h, U, b, D = network.layer(params, layer)
+            g, A, O, h, U, b, D = [params[f"{name}{layer}"] for name in "gAOhUbD"]
             qkv = (norm(x, g) @ A.T).reshape(*x.shape[:2], 3, network.heads, -1)
             q, k, v = jnp.unstack(qkv, axis=2)
             looks = jax.nn.softmax(jnp.einsum("iahd,ibhd->ihab", q, k) / q.shape[-1] ** 0.5)
