@@ -1527,7 +1527,7 @@ USUAL = {  # for each problem: its networks, its supervision, and what a transfo
 }
 DATA = {  # what the data asks
     "target": "{1} alone", "multi-task": "{2:.4g} % {0}", "multi-label": "all",
-    "explicit": "all, in turn", "curriculum": "{0}, then {1}",
+    "explicit": "all, in turn", "curriculum": "{0} then {1}",
 }
 OPTIONS = """
 experiment:
@@ -1635,7 +1635,7 @@ def asked(settings):
 
 def table(found):
     """Write who learned what, of (settings, Run) pairs: a line of 80 letters for each kind."""
-    groups, line = {}, "{:11} {:19} {:>9} {:>9} {:>11} {:>16}"
+    groups, line = {}, "{:11} {:18} {:>9} {:>9} {:>11} {:>17}"
     for settings, run in found:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))

@@ -771,12 +771,12 @@ def picture(axes, hidden, until, run, others=()):
                ylabel="called odd (%)", title="parity by sum; grey: truth")
 
 
-@shows("The columns of the hidden bits light up first, then parity follows",
+@shows("Hidden bits light up first, then parity follows",
        "5 of 50 bits, p = 0.2, mlp of width 32, one seed", 1)
 def film(seeds):
     path, problem = [], iis.ParitySum()
     moments(dict(problem=problem, network=iis.MLP(32), supervision="multi-task", every=6400), path)
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3), dpi=80, width_ratios=(4, 4, 3))
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 4.2), dpi=80, width_ratios=(4, 4, 3))
     draw = partial(picture, axes, problem.support, path[-1].examples)
     figure.film = FuncAnimation(figure, draw, path + path[-1:] * 10, interval=150)  # stays a while
     return figure

@@ -159,8 +159,11 @@ class Own:
         return bits, np.stack([sums, others, sums % 2], axis=1)
 
 
-class Tanh(iis.NumpyMLP):
+class Tanh(iis.Network):
     """A network of one's own, the third exercise: tanh in place of the hinge."""
+    name, width = "tanh", 128
+    init, predict = iis.NumpyMLP.init, iis.NumpyMLP.predict
+
     def forward(self, inputs):
         W, b, V, c = self.params.values()
         x = 2 * inputs.astype(W.dtype) - 1
@@ -209,7 +212,7 @@ print(run.solved_at, control.solved_at, control.history[-1]["accuracy"]["parity"
     assert int(run) < 300_000 and control == "None" and 0.48 <= float(accuracy) <= 0.52
 
 
-MARKS = {"iis.py": (16_300, 1_860), "plots.py": (13_500, 1_255), "test_iis.py": (18_300, 1_690)}
+MARKS = {"iis.py": (16_300, 1_860), "plots.py": (11_450, 1_160), "test_iis.py": (18_300, 1_690)}
 
 
 @pytest.mark.parametrize("name, tokens, lines", [(name, *mark) for name, mark in MARKS.items()])
@@ -1131,7 +1134,8 @@ def test_what_is_no_store_gets_one_line_and_stays_as_it_is(tmp_path, capsys):
 # 7. The command line
 def test_the_command_prints_who_learned_what():
     done = command("--p", 0.2, "--n", 50, "--k", 5)
-    assert done.returncode == 0 and not complaints(done.stderr) and "examples parity" not in done.stdout
+    assert done.returncode == 0 and not complaints(done.stderr)
+    assert "examples parity" not in done.stdout
     rows = table_of(done.stdout)
     assert [row["network"] for row in rows] == ["bilinear", "mlp", "bilinear", "mlp"]
     for run, control in zip(rows[:2], rows[2:]):
@@ -1322,8 +1326,7 @@ def test_a_loss_that_is_no_number_gets_one_line_and_status_1(capsys):
 def test_help_explains_every_option_in_four_groups_with_two_examples(capsys):
     text = main(capsys, "--help").stdout
     names = [line.split()[0] for line in text.splitlines() if line.startswith("  --")]
-    assert len(names) == len(set(names)) == 21
-    assert max(map(len, text.splitlines())) <= 80
+    assert len(names) == len(set(names)) == 21 and max(map(len, text.splitlines())) <= 80
     assert all(name in text for name in (*iis.PROBLEMS, *iis.NETWORKS, *iis.SUPERVISIONS))
     assert all(f"\n{group}:\n" in text for group in ("experiment", "problem", "network", "running"))
     assert text.split("examples:\n")[1].count("  python iis.py --") == 2
@@ -1369,8 +1372,8 @@ def test_an_interrupt_at_any_time_is_one_line_and_shows_what_was_reached(tmp_pat
     assert "Traceback" not in err and "examples parity" not in out
     in_json = "--json" in options  # then the table is on standard error too
     assert in_json or err.count("\n") == 1 + err.count("iis.py: compiling ")
-    if in_json or sign.startswith("right"):
-        assert in_json or "mlp, multi-task, seed 0: sum " in err
+    if in_json or sign.startswith("after"):
+        assert in_json or "mlp, multi-task, seed 0: after " in err
         assert len(re.findall(" 20 % sum .* no, cut off ", err if in_json else out)) == 1
 
 
@@ -1663,8 +1666,7 @@ class Majority(iis.ParitySum):
 def test_exercise_1_a_helper_that_is_no_help():
     for seed in range(5):
         run = iis.train(OtherSum(seed=seed), iis.MLP(), seed=seed, examples=250_000)
-        right = run.history[-1]["accuracy"]
-        assert right["sum"] > 0.99 and 0.48 < right["parity"] < 0.52
+        assert 0.48 < run.history[-1]["accuracy"]["parity"] < 0.52
 
 
 def test_exercise_2_a_target_that_needs_no_help():
@@ -1674,7 +1676,7 @@ def test_exercise_2_a_target_that_needs_no_help():
 
 
 def test_exercise_3_another_network():
-    network, problem = Tanh(16), iis.ParitySum(10, 3)
+    network, problem = Tanh(), iis.ParitySum(10, 3)
     network.init(problem, np.random.default_rng(0), np.float64)
     _, error = iis.check_gradients(network, *problem.sample(np.random.default_rng(1), 50))
     assert error <= 1e-6
