@@ -802,7 +802,7 @@ class Explorer:
         self.sliders, self.buttons, look = {}, {}, {"initcolor": "none", "color": "0.5"}
         for i, (name, label, low, high, start, step) in enumerate((
                 ("p", "p, share of sums", 0, 1, 0.2, 0.01), ("n", "n, bits", 10, 200, 50, 1),
-                ("k", "k, hidden ones", 1, 10, 5, 1), ("width", "width of mlp", 2, 512, 128, 2))):
+                ("k", "k, hidden bits", 1, 10, 5, 1), ("width", "width of mlp", 2, 512, 128, 2))):
             place = add((0.14, 0.24 - 0.06 * i, 0.19, 0.05))
             slider = Slider(place, label, low, high, valinit=start, valstep=step, **look)
             slider.on_changed(self.change)
@@ -816,7 +816,7 @@ class Explorer:
         self.play.on_clicked(self.pause)
         self.again.on_clicked(self.change)
         self.time = Slider(add((0.61, 0.26, 0.3, 0.05)), "time", 0, 1, valfmt="test %d", **look)
-        self.reveal = CheckButtons(add((0.76, 0.06, 0.2, 0.09), frame_on=False), ["reveal"])
+        self.reveal = CheckButtons(add((0.76, 0.06, 0.2, 0.09), frame_on=False), ["reveal hidden bits"])
         for widget in (*self.sliders.values(), *self.buttons.values(), self.play, self.again,
                        self.time, self.reveal):
             widget.drawon = False  # draw does it, once for many changes
