@@ -27,6 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.transforms import offset_copy
 from matplotlib.widgets import Button, CheckButtons, RadioButtons, Slider
 import iis
 
@@ -129,14 +130,6 @@ def best(several):
     return min(several, key=lambda numbers: (np.median(numbers), np.isinf(numbers).sum()))
 
 
-def odd_by_sum(problem, run):
-    """How many of a hundred examples are called odd, for each sum of the hidden bits."""
-    sums, rng = np.repeat(np.arange(problem.k + 1), 100), np.random.default_rng(0)
-    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
-    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
-    return run.network.predict(bits)[:, 1].reshape(-1, 100).sum(axis=1)
-
-
 def said(examples):
     return f"{examples:,.0f}" if np.isfinite(examples) else "never"
 
@@ -188,13 +181,17 @@ def curves(axis, groups, limit=None):
     for i, label in enumerate(series):
         found = {x: numbers for (key, x), numbers in groups.items() if key == label}
         medians = [shown(np.median(numbers), limit) for numbers in found.values()]
-        color = shade(i, len(series) + 1)
-        axis.plot(found.keys(), medians, DASHES[i], color=color)
+        color, drawn = shade(i, len(series) + 1), []
+        drawn += axis.plot(found.keys(), medians, DASHES[i], color=color)
         for x, numbers in found.items():
-            axis.plot([x] * len(numbers), shown(numbers, limit), MARKERS[i], color=color, alpha=0.7)
+            drawn += axis.plot([x] * len(numbers), shown(numbers, limit), MARKERS[i], color=color,
+                               alpha=0.7)
+        for artist in drawn:  # side by side
+            shift = 9 * (i - (len(series) - 1) / 2)
+            artist.set_transform(offset_copy(axis.transData, axis.figure, shift, units="points"))
         below = -22 * ends.count(medians[-1])  # of others that end at the same place
         ends.append(medians[-1])
-        axis.annotate(label, (x, medians[-1]), (14, below), textcoords="offset points",
+        axis.annotate(label, (x, medians[-1]), (22, below), textcoords="offset points",
                       color=color, va="center", weight="bold")
     places = list(dict.fromkeys(x for _, x in groups))
     ticks(axis.xaxis, places, places)
@@ -242,7 +239,7 @@ def ticks(axis, places, labels):
 # --------------------------------------------------------------------------------------------------
 # The finding
 
-@shows("The sum's gradient shows the hidden bits; the parity's does not",
+@shows("The sum's gradient shows the hidden bits, and the sum is learned first",
        "mlp, 5 hidden bits out of 50. Left: 640,000 examples, a dot for each bit; bars: medians. "
        "Right: 20 % ask the sum, {} seeds", 5)
 def why(seeds):
@@ -250,10 +247,10 @@ def why(seeds):
     runs = run_all(networks, seeds, every=1280)
     figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 3])
     dots(left, first_gradient())
-    left.set(title="before training", xlabel="an example asks for",
-             ylabel="length of the gradient by a bit's weights", ylim=(0, None))
+    left.set(title="before training", ylabel="length of the gradient by a bit's weights",
+             ylim=(0, None))
     left.legend(loc="upper right")
-    for i, (task, place) in enumerate((("sum", 103), ("parity", 80))):
+    for i, (task, place) in enumerate((("parity", 80), ("sum", 103))):
         lines(right, runs["mlp"], task, shade(i, 3))
         right.text(80_000, place, task, color=shade(i, 3), weight="bold")
     right.set(title="training: first the sum, then the parity", ylim=(0, 110))
@@ -266,7 +263,7 @@ def first_gradient():
     network.init(problem, rng)
     hidden = np.isin(np.arange(problem.n), problem.support)
     groups = {}
-    for task, name in enumerate(("sum", "parity")):
+    for task, name in ((1, "parity"), (0, "sum")):
         gradient = 0
         for _ in range(10):  # all examples at once would not fit the memory
             bits, labels = problem.sample(rng, 64_000)
@@ -275,14 +272,14 @@ def first_gradient():
             gradient += gradients["W"] / 10
         lengths = np.linalg.norm(gradient, axis=1)  # (n, width) -> (n,)
         for words, which in (("5 hidden bits", hidden), ("45 other bits", ~hidden)):
-            groups[words, f"the {name}"] = lengths[which]
+            groups[f"of the {name}", words] = lengths[which]
             print(f"gradient of the {name}, {words}: {np.median(lengths[which]):.5f} (median)")
     return groups
 
 
 @shows("Parity of many bits is out of reach alone, and learned with sums",
-       "mlp. Dots: {} seeds with sums, half as many alone; lines: medians. "
-       "Alone, at the better of two settings: rate 0.002 and batches of 64, or 0.001 and 256", 10)
+       "mlp. Dots: {} seeds with sums, half as many alone, at the better of two settings; "
+       "lines: medians", 10)
 def separation(seeds):
     ks, budget, few = range(2, 9), 30_000_000, max(1, seeds // 2)
     slow = ALONE | dict(lr=0.001, batch=256)
@@ -316,9 +313,9 @@ def rates(seeds):
 
 
 @shows("From 10 % to 90 % sums, both networks learn the parity",
-       "5 hidden bits out of 50. Dots: {} seeds; lines: medians. Next to the ends: 1 and 99 %", 5)
+       "5 hidden bits out of 50. Dots: {} seeds; lines: medians. At the ends: 0, 1 and 99 %", 5)
 def mixture(seeds):
-    shares = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1)
+    shares = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
     cases = {(network.name, 100 * p): dict(network=network, p=p)
              for network in (iis.Bilinear(), iis.MLP()) for p in shares}
     figure, axis = plt.subplots()
@@ -330,7 +327,7 @@ def mixture(seeds):
 
 @shows("Among many easy questions, few hard ones are enough",
        "mlp, k hidden bits out of 50: the parity is the hard question, the sum the easy one. "
-       "Dots: {} seeds; lines: medians", 5)
+       "Rate 0.002, batches of 64. Dots: {} seeds; lines: medians", 5)
 def pretraining(seeds):
     hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01), 30_000_000
     cases = {(f"k = {k}", 100 * share): dict(problem=iis.ParitySum(k=k), p=1 - share)
@@ -349,11 +346,11 @@ def pretraining(seeds):
 
 
 @shows("The more an example tells, the fewer are needed",
-       "Dots: {} seeds of parity, a third of lego and code; bars: medians. "
-       "Read in turn, an answer takes 2, 5, 4 passes", 10)
+       "Dots: {} seeds of parity, a third as many of lego and code; bars: medians. "
+       "Read in turn, an answer takes parity 2, lego 5, code 4 passes", 10)
 def supervision(seeds):
-    kinds = {"target": "the target\nalone", "multi-task": "one label",
-             "multi-label": "all labels", "explicit": "all, read in turn:\na chain of thought"}
+    kinds = {"target": "the target\nalone", "multi-task": "the target\nor a helper",
+             "multi-label": "the target\nand its helpers", "explicit": "all, read\nin turn"}
     few = max(1, seeds // 3)
     parity = LONG | {"problem": iis.ParitySum(), "every": 1280}
     problems = {"parity of 5 of 50 bits": (seeds, parity),
@@ -370,9 +367,9 @@ def supervision(seeds):
     return figure
 
 
-@shows("A curriculum learns as fast as a mixture, but may forget the sum",
+@shows("A curriculum is about as fast as a mixture, but may forget the sum",
        "k hidden bits out of 50. Dots: {} seeds; bars: medians. "
-       "Right: after 600,000 examples, for k = 7 1,500,000", 10)
+       "Right: after 600,000 examples (k = 7: 1,500,000)", 10)
 def curriculum(seeds):
     kinds = {"first sums, then parity": "curriculum", "mixed: 20 % sums": "multi-task"}
     networks, budgets = (iis.MLP(), iis.Bilinear()), {5: 600_000, 7: 1_500_000}
@@ -388,7 +385,7 @@ def curriculum(seeds):
     figure, (left, right) = plt.subplots(1, 2)
     dots(left, solved(runs), max(budgets.values()))
     dots(right, sums)
-    right.set(ylabel="sum right in the end (%)", ylim=(0, 103))
+    right.set(ylabel="sum right in the end (%)", ylim=(50, 102))
     right.legend(loc="lower left")
     return figure
 
@@ -413,7 +410,7 @@ class SumFunction(iis.ParitySum):
 def targets(seeds):
     answers = {"odd: the parity": (0, 1, 0, 1, 0, 1), "1 or 4": (0, 1, 0, 0, 1, 0),
                "0 or 3": (1, 0, 0, 1, 0, 0), "2 or 3": (0, 0, 1, 1, 0, 0),
-               "which modulo 3": (0, 1, 2, 0, 1, 2)}
+               "rest of its\ndivision by 3": (0, 1, 2, 0, 1, 2)}
     kinds, budget = {"the question alone": ALONE, "20 % ask the sum": HELPED}, 2_000_000
     cases = {(words, name): case | {"problem": SumFunction(answers=of)}
              for words, case in kinds.items() for name, of in answers.items()}
@@ -452,11 +449,11 @@ class Distracted(iis.ParitySum):
 
 
 @shows("Useless helpers do harm, most of all to small networks",
-       "mlp, 5 hidden bits out of 50; 9 % of examples ask the useful sum, 9 % each useless one. "
+       "mlp, 5 hidden bits out of 50, each example tells all answers. "
        "Dots: {} seeds; lines: medians; each case at its best of 4 learning rates", 10)
 def interference(seeds):
-    cases = {(f"width {width}", count): dict(problem=Distracted(distractors=count),
-                                             network=iis.MLP(width), p=0.09 + 0.09 * count)
+    cases = {(f"width {width}", count): BOTH | dict(problem=Distracted(distractors=count),
+                                                    network=iis.MLP(width))
              for width in (8, 32, 128) for count in (0, 1, 4, 8)}
     figure, axis = plt.subplots()
     curves(axis, at_best(cases, "lr", (0.002, 0.004, 0.008, 0.016), seeds, examples=1_000_000),
@@ -532,21 +529,20 @@ def hardness(seeds):
 # --------------------------------------------------------------------------------------------------
 # Theory
 
-@shows("The theory predicts, without training, what training does",
+@shows("The theory predicts, without training, when each answer is learned",
        "Bilinear network, 5 hidden bits out of 50, 20 % ask the sum, batches of 64. "
-       "Grey: training, {} seeds", 10)
+       "Thin: training, {} seeds", 10)
 def theory(seeds):
     runs = run_all({"trained": {}}, seeds, network=iis.Bilinear(), every=1280)["trained"]
     steps = max(run.examples for run in runs) // 64
     predicted, examples = iis.recursion(steps=steps), 64 * np.arange(0, steps + 1, 20)
     print(f"predicted {64 * np.argmax(predicted['parity'] >= 0.99):,}")
     figure, axis = plt.subplots()
-    for i, (task, place) in enumerate((("sum", 103), ("parity", 86))):
-        lines(axis, runs, task, "0.6", linewidth=1)
+    for i, (task, place) in enumerate((("parity", 86), ("sum", 103))):
+        lines(axis, runs, task, (shade(i, 3), 0.3), linewidth=1)
         axis.plot(examples, 100 * predicted[task][::20], color=shade(i, 3), linewidth=4)
         axis.text(55_000, place, f"{task}, predicted", color=shade(i, 3), weight="bold")
     axis.text(13_000, 30, "until about 20k, chance decides\nhow the parity is answered")
-    axis.text(29_000, 70, "training", color="0.5", weight="bold")
     axis.set_ylim(0, 110)
     return figure
 
@@ -669,20 +665,21 @@ def digits(seeds):
     above.set_axis_off()
     above.set_title("The question: is the number of 1s among the 5 framed digits odd?")
     dots(below, right)
+    below.axhline(50, color="0.3", linewidth=1)
+    below.text(0.5, 52, "chance", ha="center")
     below.set(ylabel="parity of new pictures\nright in the end (%)", ylim=(40, 102))
     below.legend(loc="center left")
     return figure
 
 
-@shows("A transformer, too, learns parity with the sum's help, and not alone",
+@shows("A transformer, too, learns parity sooner with the sum's help",
        "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; bars: medians", 5)
 def transformer(seeds):
-    kinds = {"20 % ask the sum": HELPED, "both labels": BOTH, "parity alone": ALONE}
+    kinds = {"parity alone": ALONE, "20 % ask the sum": HELPED, "both labels": BOTH}
     runs = run_all({("", words): case for words, case in kinds.items()}, seeds, examples=200_000,
                    problem=iis.ParitySum(20), network=iis.Transformer(layers=2, heads=4))
     figure, axis = plt.subplots()
     dots(axis, solved(runs), 200_000)
-    axis.set_xlabel("training data")
     return figure
 
 
@@ -722,6 +719,14 @@ def code(seeds):
 
 # --------------------------------------------------------------------------------------------------
 # Film and explorer
+
+def odd_by_sum(problem, run):
+    """How many of a hundred examples are called odd, for each sum of the hidden bits."""
+    sums, rng = np.repeat(np.arange(problem.k + 1), 100), np.random.default_rng(0)
+    bits = rng.integers(0, 2, (len(sums), problem.n), dtype=np.uint8)
+    bits[:, problem.support] = rng.permuted(np.arange(problem.k) < sums[:, None], axis=1)
+    return run.network.predict(bits)[:, 1].reshape(-1, 100).sum(axis=1)
+
 
 def moments(settings, path, go_on=lambda: True):
     """Train while go_on(), append to path at every test the Run as it then is; return the end."""
@@ -816,7 +821,8 @@ class Explorer:
         self.play.on_clicked(self.pause)
         self.again.on_clicked(self.change)
         self.time = Slider(add((0.61, 0.26, 0.3, 0.05)), "time", 0, 1, valfmt="test %d", **look)
-        self.reveal = CheckButtons(add((0.76, 0.06, 0.2, 0.09), frame_on=False), ["reveal hidden bits"])
+        reveal = add((0.76, 0.06, 0.2, 0.09), frame_on=False)
+        self.reveal = CheckButtons(reveal, ["reveal hidden bits"])
         for widget in (*self.sliders.values(), *self.buttons.values(), self.play, self.again,
                        self.time, self.reveal):
             widget.drawon = False  # draw does it, once for many changes
