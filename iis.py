@@ -100,6 +100,7 @@ class Network:
         """Step downhill once per batch, at learning rate lr; return the summed loss."""
         batch, total = number("batch", batch, 1), 0.0
         lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
+        labels = checked("labels", labels, (len(inputs), "tasks"), -1, np.inf)
         for start in range(0, len(inputs), batch):
             x, y = inputs[start : start + batch], labels[start : start + batch]
             loss, gradients = self.loss_and_gradients(x, y)
@@ -124,7 +125,7 @@ class Network:
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
     def __getattr__(self, name):  # is called if an attribute is missing: before init
-        if name in ("params", "problem"):
+        if name in ("params", "problem", "shapes", "n", "classes"):
             raise ValueError(f"{self!r} has no weights: its init must be called first")
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
@@ -137,8 +138,9 @@ def cross_entropy(logits, labels, classes):
     -log of its probability, log(sum(exp(z))) - z[label]; its derivative is softmax(z),
     minus 1 at the label. A label of -1, which is not told, adds no loss.
     """
-    size = max(1, len(logits))  # no examples have no mean: `checked` refuses them
-    labels = checked("labels", labels, (size, len(classes)), -1, classes)
+    if logits.shape[1] != sum(classes):
+        raise ValueError(f"logits must be (size, {sum(classes)}), not {logits.shape}")
+    labels = checked("labels", labels, (len(logits) or 1, len(classes)), -1, classes)
     loss, dlogits, start = 0.0, np.zeros(logits.shape, np.result_type(logits, "f4")), 0
     for task, count in enumerate(classes):
         told = labels[:, task] >= 0  # in these examples: (size,)
@@ -149,7 +151,7 @@ def cross_entropy(logits, labels, classes):
         loss += np.log(total).sum() - z[truth].sum()
         dlogits[told, start : start + count] = np.exp(z) / total - truth
         start += count
-    return float(loss) / size, dlogits / size
+    return float(loss) / len(labels), dlogits / len(labels)
 
 
 @dataclass
@@ -292,9 +294,11 @@ def check_gradients(network, inputs, labels):
     """Return the worst parameter, and how far its gradient is from central differences.
 
     For a network of your own, after init with dtype float64: the distance, relative to
-    the length of the differences, is then 1e-6 or less.
+    the length of the differences, is then 1e-6 or less. ValueError for other dtypes.
     """
     errors = {}
+    if any(np.asarray(array).dtype != np.float64 for array in network.params.values()):
+        raise ValueError("params must be of float64: init(problem, rng, dtype=np.float64)")
     _, gradients = network.loss_and_gradients(inputs, labels)
     for name, array in network.params.items():
         slopes = np.zeros(array.shape)
@@ -307,7 +311,8 @@ def check_gradients(network, inputs, labels):
             array[index] = kept
             slopes[index] = (above - below) / 2e-6
         distance = np.linalg.norm(gradients[name] - slopes)
-        errors[name] = float(distance / max(np.linalg.norm(slopes), 1e-9))
+        error = float(distance / max(np.linalg.norm(slopes), 1e-9))
+        errors[name] = np.inf if np.isnan(error) else error
     worst = max(errors, key=errors.get)
     return worst, errors[worst]
 
@@ -932,6 +937,7 @@ class Explicit(Network):
 
     def passes(self, inputs, labels):
         """Turn each example into a pass for each task: (size, ...) -> (size tasks, ...)."""
+        labels = as_labels(labels, len(inputs), self.problem.classes)
         size, tasks = labels.shape
         inputs, labels = np.repeat(inputs, tasks, axis=0), np.repeat(labels, tasks, axis=0)
         task, asked = np.arange(tasks), np.tile(np.arange(tasks), size)[:, None]
@@ -1169,7 +1175,9 @@ class Transformer(Compiled):
         if self.n == 0:
             shape = "size", *np.shape(inputs)[1:2], len(self.fields)
             inputs = checked("inputs", inputs, shape, 0, self.fields)
-            return inputs, self.problem.places(inputs)
+            size, length, _ = inputs.shape
+            places = self.problem.places(inputs)
+            return inputs, checked("places", places, (size, len(self.classes)), 0, length)
         bits, tasks = as_bits(inputs, self.n), len(self.classes)
         values = np.hstack([bits, np.full((len(bits), tasks), 2)])  # a question's is neither bit
         places = np.tile(np.arange(self.n + tasks), (len(bits), 1))
@@ -1358,8 +1366,9 @@ def plain(value):
 def described(value):
     """Write a value so that what is equal reads the same, and nothing else does.
 
-    An object tells its attributes, and if its class is not from this file, the class's module and a
-    digest of its source. Raises ValueError where that cannot be had.
+    An object tells its attributes. If its class is not from this file, it also tells the class's
+    module, a digest of its source, and the numbers, texts, tuples and arrays that the class has or
+    that its methods read from outside. Raises ValueError where that cannot be had.
     """
     value = plain(value)
     kind = type(value)
@@ -1372,7 +1381,8 @@ def described(value):
         return f"array({value.dtype.str}, {value.shape}, {digest})"
     try:
         names = value.__dataclass_fields__ if kind in OURS else vars(value)
-        source = "".join(inspect.getsource(each) for each in kind.__mro__[:-1] if each not in OURS)
+        theirs = [each for each in kind.__mro__[:-1] if each not in OURS]
+        source = "".join(inspect.getsource(each) + read_by(each) for each in theirs)
     except (AttributeError, OSError, TypeError):
         raise ValueError(f"a store cannot tell all about a {kind.__name__}: give its class a file,"
                          " and plain attributes") from None
@@ -1381,6 +1391,17 @@ def described(value):
     text = f"{kind.__name__}({', '.join(values)})"
     digest = hashlib.sha256(source.encode()).hexdigest()
     return f"{kind.__module__}.{text}, source {digest}" if source else text
+
+
+def read_by(kind):
+    """Write the plain values that a class has, or that its methods read from outside."""
+    values = {name: member for name, member in vars(kind).items()
+              if inspect.isfunction(member) or not name.startswith("__")}
+    for method in filter(inspect.isfunction, [*values.values()]):
+        found = inspect.getclosurevars(method)
+        values |= found.globals | found.nonlocals
+    return ", ".join(f"{name}={described(value)}" for name, value in sorted(values.items())
+                     if isinstance(value, (bool, int, float, str, tuple, list, np.ndarray)))
 
 
 def arguments_of(settings):
@@ -1466,8 +1487,11 @@ def sweep(runs, executor=None, store=None, jobs=None):
               network and not run again; what ends is on disk before it is yielded. Several sweeps
               may share one
 
-    The call tells the source of your own problem's and network's classes, but not that of functions
-    which they call. Where there is no source, as at a prompt, a run with a store is refused. A run
+    The call tells the source of your own problem's and network's classes and the values that they
+    read from outside, but not the source of functions which they call. Networks are copied for each
+    run, problems are shared.
+
+    Where there is no source, as at a prompt, a run with a store is refused. A run
     that fails is yielded with its exception in place of the Run, and not stored. Once the caller
     stops listening, runs in threads of our own end at their next test.
     Raises OSError if the store cannot be written, and ValueError if it is not ours.
@@ -1712,7 +1736,7 @@ def picture(problem, looks):
     looks {"": [(examples seen, accuracies, W) after each test], "control": the same}.
     """
     print("\nHow strongly the mlp reads each bit, from . to @, the strongest of its line:"
-          "\n\n examples   sum  parity")
+          f"\n\n examples   sum  parity  seed {problem.seed}")
     for name, tests in looks.items():
         seen = tests[-1][0] if name else 0  # of the control the last line alone
         for examples, right, W in tests:
@@ -1720,8 +1744,8 @@ def picture(problem, looks):
                 seen = examples
                 lengths = np.linalg.norm(W[: problem.n], axis=1)  # of each bit's weights: (n,)
                 shades = "".join("..:-=+*#%@"[int(9.99 * x)] for x in lengths / lengths.max())
-                shares = f"{int(100 * right['sum']):3} %" if "sum" in right else "    -"
-                shares += f"   {int(100 * right['parity']):3} %"
+                shares = f"{100 * right['sum']:3.0f} %" if "sum" in right else "    -"
+                shares += f"   {100 * right['parity']:3.0f} %"
                 print(f"{name or format(examples, ','):>9} {shares}  {shades}")
     marks = "".join("^" if j in problem.support else " " for j in range(problem.n))
     print(f"   hidden{' ' * 16}{marks.rstrip()}", flush=True)
