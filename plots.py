@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+if __name__ == "__main__" and os.environ.get("MPLBACKEND", "").startswith("module:"):
+    del os.environ["MPLBACKEND"]  # a notebook's, whose module another Python may not have
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
