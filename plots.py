@@ -792,6 +792,8 @@ def film(seeds):
 class Explorer:
     """Each change trains anew, and so does "again"; "play" replays. run is the run shown."""
     open, drawn, pressed, run, before = None, None, None, None, ()
+    wait = 0.03  # seconds between two tests: a whole run would take a third of one
+
     @plt.style.context(STYLE)
     def __init__(self):
         if "inline" in plt.get_backend():
@@ -867,7 +869,7 @@ class Explorer:
     def work(self):
         """Train what is wanted last, and its control beside it, over and over: the thread."""
         def go_on():
-            time.sleep(0.03)
+            time.sleep(self.wait)
             behind = len(latest.control) < len(latest.path)
             return latest is self.latest and (not latest.end or behind)
         while self.latest:  # there is none when closed

@@ -1531,6 +1531,7 @@ def test_without_a_live_figure_the_explorer_says_so_in_one_line_and_makes_nothin
 def explorer(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     import plots
+    monkeypatch.setattr(plots.Explorer, "wait", 0.001)
     explorer = plots.Explorer()
     yield explorer
     explorer.close()
