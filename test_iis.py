@@ -1388,6 +1388,7 @@ def test_a_session_that_ran_the_file_is_left_as_it_was():
     code = """
 import contextlib, io, os, runpy, signal, sys, numpy as np
 np.seterr(all="raise")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # heeded also if the tests ignore it
 before = signal.getsignal(signal.SIGINT), np.geterr(), dict(os.environ), sys.stderr
 sys.argv = "iis.py --k 2 --n 10 --examples 640 --network mlp".split()
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
