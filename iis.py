@@ -1672,9 +1672,12 @@ def table(found):
                  for task in (*helpers, target)]
         worst = "not asked" if control or not helpers else f"{min(right[:-1]):.1f} %"
         lines.append(line.format(network, data, worst, f"{right[-1]:.1f} %", *outcome(group)))
-    lines += ["", f"Learned: {target} is right on 99 % of 10,000 new examples. The control,",
-              f"{target} alone, may see as many. Of several seeds: the median (least-most)."]
-    return "\n".join(lines)
+    words = f"Learned: {target} is right on 99 % of 10,000 new examples."
+    if len({supervision for _, _, supervision in groups}) > 1:
+        words += f" The control, {target} alone, may see as many."
+    if len(group) > 1:
+        words += " Of several seeds: the median (least-most)."
+    return "\n".join([*lines, "", textwrap.fill(words, 80)])
 
 
 def outcome(group):
@@ -1751,26 +1754,17 @@ def picture(problem, looks):
     print(f"   hidden{' ' * 16}{marks.rstrip()}", flush=True)
 
 
-def command(given, found):
-    """Train with the chosen supervision, then the control on as many examples; fill found.
+def train_all(given, runs, found, looks):
+    """Train runs, then their controls on as many examples; return {why one diverged: its settings}.
 
-    found {(network, supervision, seed): (settings, Run)}. Returns the status, 1 if a run diverged.
+    Fills found {(network, supervision, seed): (settings, Run)}, and looks as `picture` takes them.
     """
-    runs, controls, done, lock = planned(given), [], set(), threading.Lock()
-    diverged, looks = {}, {}
-    problem, seed, total = runs[0]["problem"], runs[0]["seed"], len(runs)
-    if runs[0]["supervision"] != "target":
-        total *= 2  # each has its control
-    count = number("show", given.get("show", 0), 0, 10_000)
-    inputs, labels = problem.sample(np.random.default_rng(seed), max(1, count))
-    if "json" not in given:
-        print(problem.__doc__.splitlines()[0])
-        fields = [f"{name} = {getattr(problem, name)}" for name in problem.__dataclass_fields__]
-        print(f"Here {', '.join(fields)}. For example:")
-        show(problem, inputs, labels, {})
+    controls, done, diverged, lock = [], set(), {}, threading.Lock()
+    wanted = runs[0]["supervision"]
+    total = len(runs) if wanted == "target" else 2 * len(runs)  # each has its control
 
     def note(key, settings, run, ended=False):  # called after each test by the threads that train
-        network, supervision, drawn = key
+        network, supervision, seed = key
         with lock:
             found[key] = settings, run
             if ended:
@@ -1783,11 +1777,12 @@ def command(given, found):
             elif not ended:
                 accuracy = run.history[-1]["accuracy"]
                 right = {task: accuracy[task] for task in reversed(asked(settings))}
-                if network == "mlp" and drawn == seed:
+                if network == "mlp" and seed == runs[0]["seed"]:
                     look = run.examples, right, run.network.params["W"].copy()
-                    looks.setdefault("control" if supervision == "target" else "", []).append(look)
+                    name = "control" if supervision == "target" != wanted else ""
+                    looks.setdefault(name, []).append(look)
                 shares = ", ".join(f"{task} {100 * share:.1f} %" for task, share in right.items())
-                progress(f"{len(done)} of {total} runs; {network}, {supervision}, seed {drawn}: "
+                progress(f"{len(done)} of {total} runs; {network}, {supervision}, seed {seed}: "
                          f"after {run.examples:,} examples {shares}")
 
     for stage in (runs, controls):
@@ -1804,9 +1799,24 @@ def command(given, found):
                 else:
                     settings["report"](run, ended=True)
                     if settings["supervision"] != "target":
-                        alone = {"supervision": "target", "examples": run.examples}
-                        controls.append(settings | alone)
+                        control = {"supervision": "target", "examples": run.examples}
+                        controls.append(settings | control)
     progress()
+    return diverged
+
+
+def command(given, found):
+    """Do what the options ask for, and fill found; return the status, 1 if a run diverged."""
+    runs, looks = planned(given), {}
+    problem, seed = runs[0]["problem"], runs[0]["seed"]
+    count = number("show", given.get("show", 0), 0, 10_000)
+    inputs, labels = problem.sample(np.random.default_rng(seed), max(1, count))
+    if "json" not in given:
+        print(problem.__doc__.splitlines()[0])
+        fields = [f"{name} = {getattr(problem, name)}" for name in problem.__dataclass_fields__]
+        print(f"Here {', '.join(fields)}. For example:")
+        show(problem, inputs, labels, {})
+    diverged = train_all(given, runs, found, looks)
     for words, settings in diverged.items():
         say(f"{settings['network'].name}, seed {settings['seed']}: {words}")
     if count:

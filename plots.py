@@ -251,8 +251,8 @@ def why(seeds):
     dots(left, first_gradient())
     left.set(title="before training", ylabel="length of the gradient by a bit's weights",
              ylim=(0, None))
-    left.legend(loc="upper right")
-    for i, (task, place) in enumerate((("parity", 80), ("sum", 103))):
+    left.legend(loc="center right")
+    for i, task, place in ((1, "sum", 103), (0, "parity", 80)):
         lines(right, runs["mlp"], task, shade(i, 3))
         right.text(80_000, place, task, color=shade(i, 3), weight="bold")
     right.set(title="training: first the sum, then the parity", ylim=(0, 110))
