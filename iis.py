@@ -100,7 +100,7 @@ class Network:
         """Step downhill once per batch, at learning rate lr; return the summed loss."""
         batch, total = number("batch", batch, 1), 0.0
         lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
-        labels = checked("labels", labels, (len(inputs), "tasks"), -1, np.inf)
+        labels = checked("labels", labels, (len(inputs) or 1, "tasks"), -1, np.inf)
         for start in range(0, len(inputs), batch):
             x, y = inputs[start : start + batch], labels[start : start + batch]
             loss, gradients = self.loss_and_gradients(x, y)
@@ -126,7 +126,7 @@ class Network:
 
     def __getattr__(self, name):  # is called if an attribute is missing: before init
         if name in ("params", "problem", "shapes", "n", "classes"):
-            raise ValueError(f"{self!r} has no weights: its init must be called first")
+            raise ValueError(f"{self!r} has no {name}: its init must be called first")
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
 
@@ -425,7 +425,8 @@ def aligned(shapes, dtype):
 class Compiled(Network):
     """A network with a kernel for its descent, which works on a copy of params in one vector.
 
-    Its init ends with `begin`; its `steps` calls the kernel.
+    A subclass ends its init with `begin`. Its `steps` go down all batches, from `params`, views of
+    the vector `weights`, with room for the gradients, and return the loss summed over examples.
     """
     def begin(self, arrays, dtype):
         """Set params, whose names and shapes are to stay."""
@@ -639,7 +640,7 @@ class MLP(Compiled, NumpyMLP):
 
     def steps(self, inputs, labels, batch, lr, memory, weights, arrays, gradient, gradients):
         bits, starts = as_bits(inputs, self.n), np.cumsum([0, *self.classes])
-        shapes = {"hidden": (min(batch, len(bits)), self.width), "sums": (4, 16, 64)}
+        shapes = {"hidden": (min(batch, len(bits)), len(arrays["b"])), "sums": (4, 16, 64)}
         _, room = aligned(shapes, weights.dtype)
         done, mean, square = memory
         memory[0] += math.ceil(len(bits) / batch)
@@ -937,7 +938,7 @@ class Explicit(Network):
 
     def passes(self, inputs, labels):
         """Turn each example into a pass for each task: (size, ...) -> (size tasks, ...)."""
-        labels = as_labels(labels, len(inputs), self.problem.classes)
+        labels = as_labels(labels, len(inputs), self.classes)
         size, tasks = labels.shape
         inputs, labels = np.repeat(inputs, tasks, axis=0), np.repeat(labels, tasks, axis=0)
         task, asked = np.arange(tasks), np.tile(np.arange(tasks), size)[:, None]
@@ -1238,7 +1239,7 @@ class Transformer(Compiled):
             found = zip("gAOhUbD", (dg, dA, dO, dh, dU, db, dD))
             gradients |= {f"{name}{layer}": gradient for name, gradient in found}
         gradients["E"] = dx @ onehot.T
-        return {name: gradients[name] for name in params}
+        return gradients
 
     def batch(self, params, tokens, places, labels):
         """Return the loss of one batch, and its gradients."""
@@ -1367,15 +1368,16 @@ def described(value):
     """Write a value so that what is equal reads the same, and nothing else does.
 
     An object tells its attributes. If its class is not from this file, it also tells the class's
-    module, a digest of its source, and the numbers, texts, tuples and arrays that the class has or
-    that its methods read from outside. Raises ValueError where that cannot be had.
+    module, a digest of its source, and the numbers, texts, lists and arrays that the class has or
+    that its methods themselves read from outside. Raises ValueError where that cannot be had.
     """
     value = plain(value)
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return repr(value)
-    if kind in (list, tuple):
-        return f"({', '.join(map(described, value))})"
+    if kind in (list, tuple, dict):
+        parts = value.items() if kind is dict else value
+        return f"({', '.join(map(described, parts))})"
     if kind is np.ndarray and value.dtype != object:
         digest = hashlib.sha256(value.tobytes()).hexdigest()
         return f"array({value.dtype.str}, {value.shape}, {digest})"
@@ -1387,7 +1389,7 @@ def described(value):
         raise ValueError(f"a store cannot tell all about a {kind.__name__}: give its class a file,"
                          " and plain attributes") from None
     values = [f"{name}={described(getattr(value, name))}" for name in names
-              if name not in ("params", "trained", "memory")]  # which init makes
+              if name not in ("params", "shapes", "trained", "memory")]  # which init makes
     text = f"{kind.__name__}({', '.join(values)})"
     digest = hashlib.sha256(source.encode()).hexdigest()
     return f"{kind.__module__}.{text}, source {digest}" if source else text
@@ -1395,13 +1397,13 @@ def described(value):
 
 def read_by(kind):
     """Write the plain values that a class has, or that its methods read from outside."""
-    values = {name: member for name, member in vars(kind).items()
-              if inspect.isfunction(member) or not name.startswith("__")}
-    for method in filter(inspect.isfunction, [*values.values()]):
+    values = dict(vars(kind))
+    for method in filter(inspect.isfunction, vars(kind).values()):
         found = inspect.getclosurevars(method)
         values |= found.globals | found.nonlocals
+    kinds = bool, int, float, str, tuple, list, dict, np.generic, np.ndarray
     return ", ".join(f"{name}={described(value)}" for name, value in sorted(values.items())
-                     if isinstance(value, (bool, int, float, str, tuple, list, np.ndarray)))
+                     if isinstance(value, kinds) and not name.startswith("__"))
 
 
 def arguments_of(settings):
@@ -1410,7 +1412,7 @@ def arguments_of(settings):
     call.apply_defaults()
     arguments = {name: plain(value) for name, value in call.arguments.items() if name != "report"}
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
-    if isinstance(arguments["network"], Explicit):
+    if type(arguments["network"]) is Explicit:
         arguments |= {"network": arguments["network"].network, "supervision": "explicit"}
     if arguments["supervision"] != "multi-task":
         del arguments["p"]  # is of no use
@@ -1488,12 +1490,10 @@ def sweep(runs, executor=None, store=None, jobs=None):
               may share one
 
     The call tells the source of your own problem's and network's classes and the values that they
-    read from outside, but not the source of functions which they call. Networks are copied for each
-    run, problems are shared.
-
-    Where there is no source, as at a prompt, a run with a store is refused. A run
-    that fails is yielded with its exception in place of the Run, and not stored. Once the caller
-    stops listening, runs in threads of our own end at their next test.
+    read from outside, but not the source of functions which they call. Where there is no source, as
+    at a prompt, a run with a store is refused. Networks are copied for each run, problems are
+    shared. A run that fails is yielded with its exception in place of the Run, and not stored. Once
+    the caller stops listening, runs in threads of our own end at their next test.
     Raises OSError if the store cannot be written, and ValueError if it is not ours.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -1636,7 +1636,7 @@ def planned(given):
         useful |= pick(user, given).keys()
     if given["supervision"] != "multi-task":
         useful.discard("p")
-    for name in given.keys() - useful:
+    for name in sorted(given.keys() - useful):
         also = ", --json" if "json" in given else ""
         raise ValueError(f"--{name} is of no use with problem {problem.name}, network "
                          f"{' or '.join(names)}, supervision {given['supervision']}{also}")
@@ -1675,7 +1675,7 @@ def table(found):
     words = f"Learned: {target} is right on 99 % of 10,000 new examples."
     if len({supervision for _, _, supervision in groups}) > 1:
         words += f" The control, {target} alone, may see as many."
-    if len(group) > 1:
+    if len(found) > len(groups):
         words += " Of several seeds: the median (least-most)."
     return "\n".join([*lines, "", textwrap.fill(words, 80)])
 
@@ -1834,7 +1834,7 @@ def command(given, found):
 
 def conclude(problem, found, looks):
     """Print what the mlp learned to read, and why the sum helped those that failed without it."""
-    if looks and problem.n <= 54:
+    if "" in looks and problem.n <= 54:
         picture(problem, looks)
     learned = {key for key, (_, run) in found.items() if run.solved_at}
     failed = found.keys() - learned

@@ -905,7 +905,7 @@ class Explorer:
         frame = round(min(self.time.val + self.pace, last))
         self.pace = 0 if end and frame == last else self.pace
         dpi = int(max(20, min(self.figure.bbox.size / (12, 5.9))))
-        state = dpi, frame, last, end, self.pace, reveal
+        state = dpi, frame, last, len(latest.control), end, self.pace, reveal
         if state == self.shown:
             return
         self.shown = state

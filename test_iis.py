@@ -798,7 +798,7 @@ def test_a_network_without_weights_says_that_init_must_be_called(make, monkeypat
     for call in (lambda: make().predict(bits), lambda: make().loss_and_gradients(bits, labels),
                  lambda: make().descend(bits, labels, 2),
                  lambda: iis.train(iis.ParitySum(9, 2), make())):
-        with pytest.raises(ValueError, match="has no weights: its init must be called"):
+        with pytest.raises(ValueError, match="its init must be called first"):
             call()
 
 
