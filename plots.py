@@ -348,12 +348,12 @@ def pretraining(seeds):
 
 
 @shows("The more an example tells, the fewer are needed",
-       "Dots: {} seeds of parity, a third as many of lego and code; bars: medians. "
+       "Dots: {} seeds of parity, a fifth as many of lego and code; bars: medians. "
        "Read in turn, an answer takes parity 2, lego 5, code 4 passes", 10)
 def supervision(seeds):
     kinds = {"target": "the target\nalone", "multi-task": "the target\nor a helper",
              "multi-label": "the target\nand its helpers", "explicit": "all, read\nin turn"}
-    few = max(1, seeds // 3)
+    few = max(1, seeds // 5)
     parity = LONG | {"problem": iis.ParitySum(), "every": 1280}
     problems = {"parity of 5 of 50 bits": (seeds, parity),
                 "lego, 5 hops": (few, LEGO), "code, 4 lines": (few, CODE)}
