@@ -190,7 +190,7 @@ class NumpyMLP(Network):
     def predict(self, inputs):
         """Take each task's highest score: (size, n) -> answers, int64 (size, tasks)."""
         _, _, logits = self.forward(inputs)
-        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # 6 | 2
+        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # 6, then 2
         return np.stack([z.argmax(axis=1) for z in heads], axis=1)
 
 
@@ -638,14 +638,14 @@ class MLP(Compiled, NumpyMLP):
         super().init(problem, rng, dtype)
         self.begin(self.params, dtype)
 
-    def steps(self, inputs, labels, batch, lr, memory, weights, arrays, gradient, gradients):
+    def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
         bits, starts = as_bits(inputs, self.n), np.cumsum([0, *self.classes])
-        shapes = {"hidden": (min(batch, len(bits)), len(arrays["b"])), "sums": (4, 16, 64)}
+        shapes = {"hidden": (min(batch, len(bits)), len(params["b"])), "sums": (4, 16, 64)}
         _, room = aligned(shapes, weights.dtype)
         done, mean, square = memory
         memory[0] += math.ceil(len(bits) / batch)
         return mlp_descend(bits, labels, starts, batch, lr, done, weights, gradient, mean, square,
-                           *arrays.values(), *gradients.values(), *room.values())
+                           *params.values(), *gradients.values(), *room.values())
 
     def predict(self, inputs):
         (_, arrays), bits = self.gathered(), as_bits(inputs, self.n)
@@ -754,10 +754,10 @@ class Bilinear(Compiled):
         _, gradients = aligned(self.shapes, weights.dtype)
         return bilinear_batch(bits, labels, *arrays.values(), *gradients.values()), gradients
 
-    def steps(self, inputs, labels, batch, lr, memory, weights, arrays, gradient, gradients):
+    def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
         _, ratio = self.rates(self.n, self.classes[0] - 1, batch)
         return bilinear_descend(as_bits(inputs, self.n), labels, batch, lr, ratio, weights,
-                                gradient, *arrays.values(), *gradients.values())
+                                gradient, *params.values(), *gradients.values())
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
