@@ -9,22 +9,28 @@ Part 1 is the whole algorithm in plain NumPy; the rest makes it fast and general
 it follows a paper's abstract and reviews: see the README. The licence is at the end.
 """
 
+import copy
 import math
 import time
 from dataclasses import dataclass, field
 import numpy as np
+
+__all__ = [  # what is for use elsewhere, in the order of the file
+    "ParitySum", "SUPERVISIONS", "supervise", "Network", "highest", "cross_entropy",
+    "NumpyMLP", "train", "Run", "Diverged", "check_gradients", "MLP", "Bilinear",
+    "Lego", "Code", "Explicit", "Transformer", "sweep"]
 
 # --------------------------------------------------------------------------------------
 # 1. The idea
 # A problem has tasks, questions about its inputs: first the easy ones, the helpers, and
 # last the hard one, the target. `train`, at the end, repeats these four lines:
 #     inputs, labels = problem.sample(...)    # labels are the answers to all questions
-#     labels = supervise(labels, ...)         # keep some back: this is the new idea
+#     labels = supervise(labels, ...)         # hide some of them: this is the new idea
 #     network.descend(inputs, labels, ...)    # learn from the others
 #     answers = network.predict(...)          # right on new inputs, too? Then stop
 
 
-@dataclass  # writes __init__: n, k and seed, which have a type, become its arguments
+@dataclass  # so that ParitySum(n=50, k=5, seed=0) works
 class ParitySum:
     """n random bits. k of them count, nobody says which: how many are 1? Is that odd?
 
@@ -34,25 +40,24 @@ class ParitySum:
 
     A hidden bit that is 1 makes the sum larger, on average: so each hidden bit can be
     found by itself. The parity is 1 half of the time, whatever that bit is: it is hard.
+    Raises ValueError unless 1 <= k <= n <= 100,000.
     """
     n: int = 50
     k: int = 5
     seed: int = 0  # decides which bits are hidden
     name = "parity"  # what the command line calls it
-    tasks = ("sum", "parity")
+    tasks = ("sum", "parity")  # the questions, easiest first
 
     def __post_init__(self):  # when n, k and seed are set
-        self.n = number("n", self.n, 1, 100_000)  # refuses other numbers: below
-        self.k = number("k", self.k, 1, self.n)
-        self.seed = number("seed", self.seed, 0, np.inf)
+        check_numbers(self, n=(1, 100_000), k=(1, self.n), seed=(0, np.inf))
         shuffled = np.random.default_rng(self.seed).permutation(self.n)
         self.support = np.sort(shuffled[: self.k])  # places of the hidden bits: (k,)
         self.classes = (self.k + 1, 2)  # how many answers: 0 ... k to the sum, 0 and 1
 
     def sample(self, rng, size):
-        """Return random bits, uint8 (size, n), and their labels, int64 (size, 2)."""
+        """Draw inputs, uint8 (size, n), 0 or 1, and their labels, int64 (size, 2)."""
         octets = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
-        bits = np.unpackbits(octets, axis=1, count=self.n)  # (size, n / 8) -> (size, n)
+        bits = np.unpackbits(octets, axis=1, count=self.n)  # fast: 8 bits from a number
         return bits, self.label(bits)
 
     def label(self, bits):  # answers both questions
@@ -67,26 +72,23 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 
 
 def supervise(labels, rng, supervision, p=0.2):
-    """Keep some of the labels, (size, tasks), back: -1 means "not told".
+    """Hide some of the labels, integers (size, tasks): return int64, -1 where hidden.
 
-    target       the target's answer alone: the control, which no helper helps
+    target       shows the target's answer alone: the control, which no helper helps
     multi-task   one answer: a helper's with probability p, else the target's
-    curriculum   the same, with p = 1 until helpers are learned, then p = 0
+    curriculum   the same; train has p = 1 until the helpers are learned, then p = 0
     multi-label  all answers
-    explicit     all; each is read before the next is given: a chain of thought
+    explicit     all; Explicit reads one before the next: a chain of thought
     """
-    p = number("p", p, 0, 1, whole=False)
-    labels = checked("labels", labels, ("size", "tasks"), -1, np.inf).astype(np.int64)
-    if supervision not in SUPERVISIONS:
-        raise ValueError(f"supervision must be in {SUPERVISIONS}, not {supervision!r}")
-    if supervision in ("multi-label", "explicit"):
-        return labels
+    labels = labels.astype(np.int64)  # a copy; unsigned integers have no -1
     size, tasks = labels.shape
-    easy = rng.random(size) < (0 if supervision == "target" else p)
-    helper = rng.integers(0, max(1, tasks - 1), size)  # without helpers 0, the target
-    asked = np.where(easy, helper, tasks - 1)  # one task for each example: (size,)
-    told = asked[:, None] == np.arange(tasks)  # (size, 1), (tasks,) -> (size, tasks)
-    return np.where(told, labels, -1)
+    if supervision in ("multi-label", "explicit") or tasks == 1:
+        return labels
+    share = {"target": 0, "multi-task": p, "curriculum": p}[supervision]
+    ask_helper = rng.random(size) < share  # in these examples: (size,)
+    helper = rng.integers(0, tasks - 1, size)  # any but the last task
+    asked = np.where(ask_helper, helper, tasks - 1)  # each example's one task: (size,)
+    return np.where(asked[:, None] == np.arange(tasks), labels, -1)  # -> (size, tasks)
 
 
 class Network:
@@ -95,77 +97,81 @@ class Network:
     init(problem, rng, dtype)           which draws params, a dict of named arrays
     loss_and_gradients(inputs, labels)  the mean loss; its gradients, named like params
     predict(inputs)                     the answers to all tasks, integers (size, tasks)
+
+    inputs are (size, ...), as the problem draws them; labels integers (size, tasks).
     """
+    adam_params = None  # the params that Adam's memory is about
+
+    def rate(self, batch):  # the learning rate, where none is given
+        return 0.002
+
     def descend(self, inputs, labels, batch, lr=None):
         """Step downhill once per batch, at learning rate lr; return the summed loss."""
-        batch, total = number("batch", batch, 1), 0.0
-        lr = number("lr", 0.002 if lr is None else lr, 0, 1e38, whole=False)
-        labels = checked("labels", labels, (len(inputs) or 1, "tasks"), -1, np.inf)
-        for start in range(0, len(inputs), batch):
-            x, y = inputs[start : start + batch], labels[start : start + batch]
+        lr, total = self.rate(batch) if lr is None else lr, 0.0
+        for x, y in batches(batch, inputs, labels):
             loss, gradients = self.loss_and_gradients(x, y)
             self.adam(gradients, lr)
-            total += float(loss) * len(x)
+            total += loss * len(x)
         return total
 
     def adam(self, gradients, lr):
         """Move weights by lr, less if a gradient changes sign (Kingma and Ba 2015)."""
-        if getattr(self, "trained", None) is not self.params:  # new ones, from init
-            need = {name: np.shape(array) for name, array in self.params.items()}
-            have = {name: np.shape(array) for name, array in gradients.items()}
-            if need != have:
-                raise ValueError(f"gradients must be as params are, {need}, not {have}")
-            self.trained, self.memory = self.params, {}
+        if self.adam_params is not self.params:  # they are new, from init
+            begin_adam(self, gradients)
+        self.adam_step += 1
         for name, gradient in gradients.items():
-            step, mean, square = self.memory.get(name, (1, 0, 0))
-            mean = 0.9 * mean + 0.1 * gradient  # a running mean: at first too small
-            square = 0.999 * square + 0.001 * gradient**2  # and one of its square
-            self.memory[name] = step + 1, mean, square
-            mean, square = mean / (1 - 0.9**step), square / (1 - 0.999**step)  # mended
+            mean = 0.9 * self.adam_mean.get(name, 0) + 0.1 * gradient
+            square = 0.999 * self.adam_square.get(name, 0) + 0.001 * gradient**2
+            self.adam_mean[name], self.adam_square[name] = mean, square
+            mean = mean / (1 - 0.9**self.adam_step)  # both begin at 0: too small
+            square = square / (1 - 0.999**self.adam_step)
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
-    def __getattr__(self, name):  # is called if an attribute is missing: before init
-        if name in ("params", "problem", "shapes", "n", "classes"):
-            raise ValueError(f"{self!r} has no {name}: its init must be called first")
-        raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
+
+def highest(logits, classes):
+    """Take each task's highest score: (size, outputs) -> int64 (size, tasks)."""
+    heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # 6 columns, then 2
+    return np.stack([scores.argmax(axis=1) for scores in heads], axis=1)
 
 
 def cross_entropy(logits, labels, classes):
-    """Return the mean loss, and its derivative with respect to the logits.
+    """Return the mean loss, a float, and its derivative by the logits (size, outputs).
 
     A row of logits has a score z for each answer of each task: 6 of the sum, then 2.
     softmax(z) = exp(z) / sum(exp(z)) turns them into probabilities. A label's loss is
     -log of its probability, log(sum(exp(z))) - z[label]; its derivative is softmax(z),
-    minus 1 at the label. A label of -1, which is not told, adds no loss.
+    minus 1 at the label. A label of -1, in labels (size, tasks), is hidden: no loss.
     """
-    if logits.shape[1] != sum(classes):
-        raise ValueError(f"logits must be (size, {sum(classes)}), not {logits.shape}")
-    labels = checked("labels", labels, (len(logits) or 1, len(classes)), -1, classes)
-    loss, dlogits, start = 0.0, np.zeros(logits.shape, np.result_type(logits, "f4")), 0
-    for task, count in enumerate(classes):
-        told = labels[:, task] >= 0  # in these examples: (size,)
-        z = logits[told, start : start + count]  # (size, outputs) -> (told, count)
+    loss, dlogits = 0.0, []
+    heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # 6 columns, then 2
+    for task, z in enumerate(heads):  # z (size, answers)
+        label = labels[:, [task]]  # (size, tasks) -> (size, 1)
+        told = label >= 0
+        truth = label == np.arange(classes[task])  # (size, 1) -> (size, answers)
         z = z - z.max(axis=1, keepdims=True)  # same softmax, no overflow
-        total = np.exp(z).sum(axis=1, keepdims=True)  # (told, count) -> (told, 1)
-        truth = labels[told, task][:, None] == np.arange(count)  # -> (told, count)
-        loss += np.log(total).sum() - z[truth].sum()
-        dlogits[told, start : start + count] = np.exp(z) / total - truth
-        start += count
-    return float(loss) / len(labels), dlogits / len(labels)
+        total = np.exp(z).sum(axis=1, keepdims=True)  # (size, answers) -> (size, 1)
+        loss += np.log(total[told]).sum() - z[truth].sum()
+        dlogits.append(told * (np.exp(z) / total - truth))
+    return float(loss) / len(labels), np.hstack(dlogits) / len(labels)
 
 
 @dataclass
 class NumpyMLP(Network):
-    """`width` hinges max(0, ·), which can add up to 0 1 0 1 ...: parity by the sum."""
+    """Logits V max(0, Wᵀx + b) + c: `width` hinges add up to the sum's 0 1 0 1 ...
+
+    x is the bits as -1 and 1; a hinge is max(0, ·). params: W (n, width), b (width,),
+    V (outputs, width), c (outputs,). Raises ValueError for a width below 1.
+    """
     width: int = 128
     name = "numpy"
 
+    def __post_init__(self):
+        check_numbers(self, width=(1, 1_000_000))
+
     def init(self, problem, rng, dtype=np.float32):
         """Draw W up to ±1/sqrt(n), V up to ±1/sqrt(width); b and c start at 0."""
-        width = number("width", self.width, 1, 1_000_000)
         bits, _ = problem.sample(rng, 1)  # an example tells n
-        bits = checked(f"bits for network {self.name}", bits, ("size", "n"), 0, 2)
-        self.n, self.classes = bits.shape[1], problem.classes
+        self.n, self.classes, width = bits.shape[1], problem.classes, self.width
         W = rng.uniform(-1, 1, (self.n, width)) / np.sqrt(self.n)
         V = rng.uniform(-1, 1, (sum(self.classes), width)) / np.sqrt(width)
         params = {"W": W, "b": np.zeros(width), "V": V, "c": np.zeros(len(V))}
@@ -174,7 +180,7 @@ class NumpyMLP(Network):
     def forward(self, inputs):
         """Return x, the bits as -1 and 1; the hidden units; and the logits."""
         W, b, V, c = [self.params[name] for name in ("W", "b", "V", "c")]
-        x = 2 * checked("inputs", inputs, ("size", self.n), 0, 2).astype(W.dtype) - 1
+        x = 2 * inputs.astype(W.dtype) - 1
         hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
         return x, hidden, hidden @ V.T + c  # (size, width) -> (size, outputs)
 
@@ -188,101 +194,61 @@ class NumpyMLP(Network):
         return loss, {"W": dW, "b": db, "V": dV, "c": dc}
 
     def predict(self, inputs):
-        """Take each task's highest score: (size, n) -> answers, int64 (size, tasks)."""
-        _, _, logits = self.forward(inputs)
-        heads = np.split(logits, np.cumsum(self.classes)[:-1], axis=1)  # 6, then 2
-        return np.stack([z.argmax(axis=1) for z in heads], axis=1)
+        """Answer all tasks: (size, n) -> int64 (size, tasks)."""
+        return highest(self.forward(inputs)[2], self.classes)
 
 
-def number(name, value, low, high=10**12, whole=True):
-    """Return value, an int if whole, else a float; refuse what is out of range."""
-    fits = isinstance(value, (int, float, np.number)) and low <= value <= high
-    if not fits or (whole and value % 1):
-        kind = "whole number" if whole else "number"
-        raise ValueError(f"{name} must be a {kind} from {low} to {high}, not {value!r}")
-    return int(value) if whole else float(value)
+def next_test(seen, batch, every):
+    """Return in how many examples to test again, in whole batches."""
+    wait = every or min(max(6_400, seen // 16), 64_000)  # later more rarely
+    return batch * math.ceil(wait / batch)
 
 
-def checked(name, array, shape, low, below):
-    """Return array if it has this shape and integers from low up, below `below`."""
-    array = np.asarray(array)
-    fits = array.ndim == len(shape) and array.dtype.kind in "biu"  # bool, int, unsigned
-    for wanted, length in zip(shape, array.shape):
-        fits = fits and (wanted == length or isinstance(wanted, str))  # "size" is any
-    if fits:
-        columns = array.T if np.ndim(below) else [array]  # one bound for each
-        highest = [column.max(initial=0) for column in columns]
-        if array.min(initial=0) >= low and np.less(highest, below).all():
-            return array
-    came = f"{array.min()} to {array.max()}" if fits else f"{array.dtype} {array.shape}"
-    raise ValueError(f"{name} must be integers of shape ({', '.join(map(str, shape))}),"
-                     f" numbered from {low} up and below {below}, not {came}")
+def tested(run, inputs, truth, last):
+    """Return the share of right answers to each task, (tasks,), on new inputs:
 
-
-class Diverged(ValueError):
-    """The loss or a weight is no finite number any more."""
-
-
-@dataclass
-class Run:  # the result of one training
-    solved_at: int | None = None  # examples seen when the target was first 99 % right
-    examples: int = 0  # seen in all
-    network: object = None  # as trained
-    history: list = field(default_factory=list)  # [] at first, then a dict per test
-
-
-def check_problem(problem, network, rng):
-    """Draw 10,000 examples to test on; refuse a problem whose parts do not fit."""
-    for given in (problem, network):
-        if isinstance(given, type):
-            raise ValueError(f"train needs an object, {given.__name__}(), not a class")
-    tasks, classes = problem.tasks, problem.classes
-    if isinstance(tasks, str) or not len(set(tasks)) == len(tasks) == len(classes):
-        raise ValueError(f"tasks must be names, one for each of classes, not {tasks!r}")
-    for source, size in ((np.random.default_rng(0), 3), (rng, 10_000)):  # 3 as a trial
-        inputs, labels = problem.sample(source, size)
-        checked("labels", labels, (size, len(tasks)), 0, classes)
-        if len(inputs) != size or np.ma.is_masked(inputs) or np.ma.is_masked(labels):
-            raise ValueError(f"sample must draw {size} inputs if asked, none masked")
-    return inputs, np.asarray(labels)
+    on 2,000 of them; on all 10,000 if the target looks solved, and in the last test.
+    """
+    right = run.network.predict(inputs[:2_000].copy()) == truth[:2_000]
+    if last or (right[:, -1].mean() > 0.98 and not run.solved_at):
+        right = run.network.predict(inputs.copy()) == truth
+    return right.mean(axis=0)  # (size, tasks) -> (tasks,)
 
 
 @np.errstate(all="ignore")  # no warnings of what is not finite: it raises Diverged
 def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
           batch=64, seed=0, stop_when_solved=True, lr=None, every=None,
           dtype=np.float32, report=None):
-    """Train until the target is solved: 99 % right on 10,000 examples to test on.
+    """Train until the target is solved: 99 % right on 10,000 new examples. Return Run.
 
-    Test every `every` examples, then call report(run). Raise ValueError or Diverged."""
-    examples, batch = number("examples", examples, 1), number("batch", batch, 1)
+    network           is trained itself, or a copy if it was begun before
+    supervision, p    what an example tells: see supervise. "curriculum" goes over to
+                      the target after a test in which all helpers were 99 % right
+    examples, batch   to see in all, at most; to see in one step
+    seed              decides all that is drawn: the same seed gives the same run
+    lr                learning rate; None: the network's own
+    every             test after so many examples; None: 6,400, later up to 64,000
+    dtype             of params: float32 or float64
+    report            is called with the Run after each test
+    Raises ValueError for what does not fit, Diverged (one, too) if lr was too large.
+    """
+    examples, batch, every, seed = check_call(
+        problem, network, supervision, p, examples, batch, every, seed, lr)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
-    test, truth = check_problem(problem, network, rng_test)
-    supervision = getattr(network, "supervision", supervision)  # Explicit has its own
-    if supervision == "explicit" and not hasattr(network, "supervision"):
-        network = Explicit(network)  # part 3: it answers one question after the other
+    test, truth = problem.sample(rng_test, 10_000)  # new: no training draws from here
+    network, supervision = begin(
+        network, problem, supervision, rng_start, dtype, test, truth)
+    params, run, began = network.params, Run(network=network), time.perf_counter()
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
-    network.init(problem, rng_start, dtype)
-    checked("predict", network.predict(test[:3]), (3, len(truth[0])), -np.inf, np.inf)
-    run, began = Run(network=network), time.perf_counter()
     while run.examples < examples and not (run.solved_at and stop_when_solved):
-        wait = min(max(6_400, run.examples // 16), 64_000) if every is None else every
-        size = batch * math.ceil(number("every", wait, 1) / batch)  # whole batches
-        size = min(size, examples - run.examples)
+        size = min(next_test(run.examples, batch, every), examples - run.examples)
         inputs, labels = problem.sample(rng_data, size)  # none is used twice
-        labels = supervise(labels, rng_labels, supervision, p)
-        loss = network.descend(inputs, labels, batch, lr) / size
-        if not all(np.isfinite(x).all() for x in (loss, *network.params.values())):
-            raise Diverged("the loss is not finite any more: try a smaller lr")
+        labels = supervise(labels, rng_labels, supervision, p)  # hide some
+        loss = network.descend(inputs, labels, batch, lr) / size  # learn the others
+        check_descent(network, params, loss)  # ends a run that diverged
         run.examples += size
-        right = network.predict(test[:2_000]) == truth[:2_000]  # a quick test
-        looks_solved = right[:, -1].mean() > 0.98 and not run.solved_at
-        if looks_solved or run.examples == examples:
-            right = network.predict(test) == truth  # the full test: (10,000, tasks)
-        accuracy, seconds = right.mean(axis=0), time.perf_counter() - began  # (tasks,)
-        if accuracy[-1] >= 0.99 and not run.solved_at:
-            run.solved_at = run.examples
-        run.history.append({"examples": run.examples, "seconds": seconds, "loss": loss,
-                            "accuracy": dict(zip(problem.tasks, accuracy.tolist()))})
+        accuracy = tested(run, test, truth, run.examples == examples)  # (tasks,)
+        run.note(time.perf_counter() - began, loss, problem.tasks, accuracy)
         if supervision == "curriculum" and (accuracy[:-1] >= 0.99).all():
             p = 0.0  # the helpers are learned: from now on the target alone
         if report:
@@ -290,17 +256,218 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
     return run
 
 
+# --------------------------------------------------------------------------------------
+# What train returns, and the border: all that is checked of a problem and a network of
+# your own, with what the checks need. Only kernels, which would read beyond an array,
+# check more. What is not refused is allowed.
+
+import threading
+from numbers import Real
+
+
+@dataclass
+class Run:
+    """What came of one training. history has a dict for each test:
+
+    examples  seen by then          loss      the mean since the test before
+    seconds   since the beginning   accuracy  {task: share of right answers}
+    """
+    solved_at: int | None = None  # examples seen when the target was first 99 % right
+    examples: int = 0  # seen in all
+    network: object = None  # as trained
+    history: list = field(default_factory=list)  # [] at first
+
+    def note(self, seconds, loss, tasks, accuracy):  # what a test came to
+        if accuracy[-1] >= 0.99 and not self.solved_at:
+            self.solved_at = self.examples
+        accuracy = dict(zip(tasks, accuracy.tolist()))
+        self.history.append({"examples": self.examples, "seconds": seconds,
+                             "loss": float(loss), "accuracy": accuracy})
+
+
+class Diverged(ValueError):
+    """The loss or a weight is no finite number any more."""
+
+
+def check(right, words):
+    """Raise ValueError, with these words, unless all is right."""
+    if not right:
+        raise ValueError(words)
+
+
+def check_number(name, value, low, high=10**12):
+    """Return value, from low to high, as an int if low is one, else as a float."""
+    whole = isinstance(low, int)
+    fits = isinstance(value, Real) and low <= value <= high
+    check(fits and not (whole and value % 1), f"{name} must be a {'whole ' * whole}"
+          f"number from {low:.15g} to {high:.15g}, not {value!r}")
+    return int(value) if whole else float(value)
+
+
+def check_numbers(thing, **ranges):
+    """Turn attributes of a thing, whole numbers from low to high, into ints."""
+    for name, (low, high) in ranges.items():
+        setattr(thing, name, check_number(name, getattr(thing, name), low, high))
+
+
+def check_integers(name, array, shape, low, below):
+    """Return array if it has this shape, and integers from low up and below `below`.
+
+    In shape, a text such as "size" stands for any length. below may be one by column.
+    """
+    array = np.asarray(array)
+    fits = array.ndim == len(shape) and array.dtype.kind in "biu"  # bool, int, unsigned
+    for wanted, length in zip(shape, array.shape):
+        fits = fits and (isinstance(wanted, str) or wanted == length)
+    came = f"{array.dtype} {array.shape}"
+    if fits and array.size > 0:
+        came = f"{array.min()} to {array.max()}"
+        fits = array.min() >= low and (array.max(axis=0) < below).all()
+    check(fits, f"{name} must be integers of shape ({', '.join(map(str, shape))}),"
+          f" numbered from {low} up and below {below}, not {came}")
+    return array
+
+
+def check_call(problem, network, supervision, p, examples, batch, every, seed, lr):
+    """Refuse arguments that train cannot use; return the whole numbers among them."""
+    for given in (problem, network):
+        if isinstance(given, type):
+            raise ValueError(f"train needs an object, {given.__name__}(), not a class")
+    check(supervision in SUPERVISIONS,
+          f"supervision must be in {SUPERVISIONS}, not {supervision!r}")
+    check_number("p", p, 0.0, 1.0)
+    check_number("lr", 0.0 if lr is None else lr, 0.0, 1e38)
+    check_problem(problem)
+    return (check_number("examples", examples, 1), check_number("batch", batch, 1),
+            None if every is None else check_number("every", every, 1),
+            check_number("seed", seed, 0, np.inf))
+
+
+def check_problem(problem):
+    """Refuse a problem that does not keep what train relies on:
+
+    tasks, classes     different names, easiest first; how many answers each has
+    sample(rng, size)  draws with rng, and nothing else; into new arrays each time
+    """
+    tasks, classes = problem.tasks, problem.classes
+    check(isinstance(tasks, (tuple, list, np.ndarray))
+          and {isinstance(task, str) for task in tasks} == {True}
+          and len(set(tasks)) == len(tasks),
+          f"tasks must be different names, easiest first, not {tasks!r}")
+    check_integers("classes", classes, (len(tasks),), 2, np.inf)
+    rng = np.random.default_rng(0)
+    first, later, again = [  # again: from a generator like that of the first
+        check_examples(problem, 100, problem.sample(source, 100))
+        for source in (rng, rng, np.random.default_rng(0))]
+    same, still = [all(map(np.array_equal, first, other)) for other in (again, later)]
+    check(same and not still, "sample must draw with the rng that it is given, and with"
+          " nothing else: equal generators, equal examples; each time others")
+    check(not any(map(np.may_share_memory, first * 2, later + again)),
+          "sample must return new arrays each time, no views of a buffer or a data set")
+
+
+def check_examples(problem, size, drawn):
+    """Return what sample drew, inputs and labels; refuse what does not fit."""
+    check(isinstance(drawn, (tuple, list)) and len(drawn) == 2
+          and all(isinstance(array, np.ndarray) for array in drawn)
+          and not any(map(np.ma.is_masked, drawn)),
+          "sample must return NumPy arrays, inputs and labels, of which none is masked")
+    inputs, labels = drawn
+    check(inputs.shape[:1] == (size,),
+          f"sample must return {size} inputs, if asked for so many, not {inputs.shape}")
+    check(inputs.dtype.kind in "biu" or inputs.dtype.kind == "f"
+          and np.isfinite(inputs).all(), "inputs must be finite numbers")
+    check_integers("labels", labels, (size, len(problem.tasks)), 0, problem.classes)
+    return drawn
+
+
+BEGINNING = threading.RLock()  # who trains one network in two threads gets two
+
+
+def begin(network, problem, supervision, rng, dtype, test, truth):
+    """Return the network with its start drawn, and its supervision.
+
+    It is a copy if the network was begun before, and Explicit if training is. Refuses a
+    target with one answer, and a network whose answers do not fit.
+    """
+    check_examples(problem, len(test), (test, truth))
+    often = np.bincount(truth[:, -1].astype(int)).max() / len(truth)
+    check(often < 0.99, f"{problem.tasks[-1]} has one answer in {often:.1%} of the"
+          " test: to be right there would say nothing")
+    if supervision == "explicit" and not hasattr(network, "own_supervision"):
+        network = Explicit(network)  # in part 3: it answers one task after the other
+    with BEGINNING:
+        if hasattr(network, "params"):
+            network = copy.deepcopy(network)
+        start(network, problem, rng, dtype)
+    few = test[: len(problem.tasks) + 1]
+    answers = np.asarray(network.predict(few.copy()))
+    check(answers.dtype.kind in "biu" and answers.shape == truth[: len(few)].shape,
+          f"predict must return integers (size, tasks), here {truth[: len(few)].shape},"
+          f" not {answers.dtype} {answers.shape}")
+    return network, getattr(network, "own_supervision", supervision)
+
+
+def start(network, problem, rng, dtype):
+    """Call init; note which attributes it makes: a store asks for the others."""
+    if isinstance(network, NumpyMLP):
+        bits, _ = problem.sample(np.random.default_rng(0), 1)
+        check_integers(f"bits for network {network.name}", bits, ("size", "n"), 0, 2)
+    before = vars(network).keys() - getattr(network, "made", ())
+    network.init(problem, rng, dtype)
+    check(isinstance(network.params, dict), "init must make params, a dict of arrays")
+    network.made = vars(network).keys() - before
+
+
+def begin_adam(network, gradients):
+    """Let Adam begin anew, with new params; refuse gradients that do not fit them."""
+    check_fit(network.params, gradients)
+    network.adam_params, network.adam_step = network.params, 0
+    network.adam_mean, network.adam_square = {}, {}
+
+
+def check_fit(params, gradients):
+    """Refuse gradients that have not the names and shapes of params."""
+    check(isinstance(gradients, dict), "loss_and_gradients must return the loss and a"
+          f" dict of gradients, not of type {type(gradients).__name__}")
+    need, have = [{name: np.shape(array) for name, array in arrays.items()}
+                  for arrays in (params, gradients)]
+    check(need == have, f"gradients must be as params are, {need}, not {have}")
+
+
+def check_descent(network, params, loss):
+    """Refuse params in another dict than before. Raise Diverged if one is no number."""
+    check(network.params is params,
+          "descend must keep the dict params: Adam remembers what became of its arrays")
+    check(np.ndim(loss) == 0, "loss_and_gradients must return one number as the loss")
+    if not all(np.isfinite(array).all() for array in (loss, *params.values())):
+        raise Diverged("the loss is not finite any more: try a smaller lr")
+
+
+def batches(batch, *arrays):
+    """Yield parts of arrays, which are equally long, of `batch` examples each."""
+    batch, lengths = check_number("batch", batch, 1), [len(array) for array in arrays]
+    check(len(set(lengths)) == 1, f"inputs and labels must be as many, not {lengths}")
+    for start in range(0, lengths[0], batch):
+        yield [array[start : start + batch] for array in arrays]
+
+
 def check_gradients(network, inputs, labels):
     """Return the worst parameter, and how far its gradient is from central differences.
 
     For a network of your own, after init with dtype float64: the distance, relative to
-    the length of the differences, is then 1e-6 or less. ValueError for other dtypes.
+    the length of the differences, is then 1e-6 or less. At a kink, a hinge at exactly
+    0, there is no gradient: draw biases that are 0 anew. Leave dropout out.
+    Raises ValueError for params that are not float64 and gradients that do not fit.
     """
-    errors = {}
-    if any(np.asarray(array).dtype != np.float64 for array in network.params.values()):
-        raise ValueError("params must be of float64: init(problem, rng, dtype=np.float64)")
+    params, errors = network.params, []
+    check({np.asarray(array).dtype for array in params.values()} == {np.dtype(float)},
+          "params must be of float64: init(problem, rng, dtype=np.float64)")
+    check(len(inputs) == len(labels), "inputs and labels must be as many")
     _, gradients = network.loss_and_gradients(inputs, labels)
-    for name, array in network.params.items():
+    check_fit(params, gradients)
+    for name, given in params.items():
+        array = params[name] = np.asarray(given)  # a number, too, can then be changed
         slopes = np.zeros(array.shape)
         for index in np.ndindex(array.shape):
             kept = array[index]
@@ -310,11 +477,12 @@ def check_gradients(network, inputs, labels):
             below, _ = network.loss_and_gradients(inputs, labels)
             array[index] = kept
             slopes[index] = (above - below) / 2e-6
+        params[name] = given
         distance = np.linalg.norm(gradients[name] - slopes)
         error = float(distance / max(np.linalg.norm(slopes), 1e-9))
-        errors[name] = np.inf if np.isnan(error) else error
-    worst = max(errors, key=errors.get)
-    return worst, errors[worst]
+        errors.append((np.inf if np.isnan(error) else error, name))
+    error, worst = max(errors)
+    return worst, error
 
 
 # --------------------------------------------------------------------------------------
@@ -325,19 +493,19 @@ def check_gradients(network, inputs, labels):
 
 import argparse
 import contextlib
-import copy
 import ctypes
 import functools
 import hashlib
 import inspect
 import json
 import os
+import queue
 import re
 import shutil
 import sys
 import textwrap
-import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 import numba
 import numba.core.caching
 import numba.core.compiler
@@ -373,7 +541,7 @@ class Cache(numba.core.caching.FunctionCache):
             once(f"compiled code cannot be kept in {self.cache_path}: {error.strerror}")
 
 
-class Apart(numba.core.compiler.Compiler):
+class NoAlias(numba.core.compiler.Compiler):
     """Compiles on the promise that no two arguments share memory: else loops would have to check.
 
     The flag is Numba's own, without a public name. Where it is missing, kernels are only slower.
@@ -425,45 +593,52 @@ def aligned(shapes, dtype):
 class Compiled(Network):
     """A network with a kernel for its descent, which works on a copy of params in one vector.
 
-    A subclass ends its init with `begin`. Its `steps` go down all batches, from `params`, views of
-    the vector `weights`, with room for the gradients, and return the loss summed over examples.
+    A subclass ends its init with `set_params`. Its `steps` go down all batches, from `params`,
+    views of the vector `weights`, with room for the gradients; they return the summed loss.
     """
-    def begin(self, arrays, dtype):
+    def __init_subclass__(cls, **options):
+        """Refuse a subclass that changes what a kernel does by itself, but not its descent."""
+        super().__init_subclass__(**options)
+        for kind in cls.__mro__:
+            in_vain = vars(kind).keys() & {"loss_and_gradients", "forward", "adam"}
+            if "steps" in vars(kind) or cls.descend is not Compiled.descend:
+                break  # what follows is the kernel's own, or will be called
+            check(not in_vain, f"no kernel would call {cls.__name__}'s {', '.join(in_vain)}: "
+                  "subclass NumpyMLP or Network, or set descend = iis.Network.descend")
+
+    def set_params(self, arrays, dtype):
         """Set params, whose names and shapes are to stay."""
         self.params = {name: np.array(array, dtype, order="C") for name, array in arrays.items()}
         self.shapes = {name: array.shape for name, array in arrays.items()}
-        self.gathered()  # complains of another dtype
+        self.copy_params()  # complains of another dtype
 
-    def gathered(self):
+    def copy_params(self):
         """Return a copy of params as kernels take them: as from `aligned`, in init's order."""
-        found = {name: np.shape(array) for name, array in self.params.items()}
+        shapes = {name: np.shape(array) for name, array in self.params.items()}
         dtypes = {np.asarray(array).dtype for array in self.params.values()}
-        if found != self.shapes or dtypes not in ({np.dtype("f4")}, {np.dtype("f8")}):
-            raise ValueError(f"params must be {self.shapes}, all of dtype float32 or all float64, "
-                             f"not {found}, {', '.join(map(str, dtypes))}")
+        check(shapes == self.shapes and dtypes in ({np.dtype("f4")}, {np.dtype("f8")}),
+              f"params must be {self.shapes}, all of dtype float32 or all float64, "
+              f"not {shapes}, {', '.join(map(str, dtypes))}")
         vector, arrays = aligned(self.shapes, *dtypes)
         for name, array in arrays.items():
             array[:] = self.params[name]
         return vector, arrays
 
-    def rate(self, batch):
-        """The learning rate, where none is given."""
-        return 0.002
-
     def descend(self, inputs, labels, batch, lr=None):
         """As Network.descend; puts the params back in place when it ends, also when it raises."""
-        params, (weights, arrays), batch = self.params, self.gathered(), number("batch", batch, 1)
-        lr = number("lr", self.rate(batch) if lr is None else lr, 0, 1e38, whole=False)
+        params, (weights, arrays) = self.params, self.copy_params()
+        batch, lr = check_number("batch", batch, 1), float(self.rate(batch) if lr is None else lr)
         labels = as_labels(labels, len(inputs), self.classes)
-        for name, array in params.items():
-            if not array.flags.writeable or params[name] is not array:  # a file makes new ones
-                raise ValueError(f"params[{name!r}] cannot be written to")
-        if getattr(self, "trained", None) is not params:  # as in Network.adam
-            self.trained, self.memory = params, {}
-        if "all" not in self.memory:  # Adam's steps, mean and square
-            self.memory["all"] = [0, np.zeros_like(weights), np.zeros_like(weights)]
+        for name, array in params.items():  # a file's params are made anew when asked for
+            check(array.flags.writeable and params[name] is array,
+                  f"params[{name!r}] cannot be written to")
+        if self.adam_params is not params:
+            begin_adam(self, params)
+        means = [memory.setdefault("all", np.zeros_like(weights))  # in one vector
+                 for memory in (self.adam_mean, self.adam_square)]
+        done, self.adam_step = self.adam_step, self.adam_step + math.ceil(len(inputs) / batch)
         try:
-            return self.steps(inputs, labels, batch, lr, self.memory["all"], weights, arrays,
+            return self.steps(inputs, labels, batch, lr, (done, *means), weights, arrays,
                               *aligned(self.shapes, weights.dtype))
         finally:
             for name, array in arrays.items():
@@ -472,13 +647,42 @@ class Compiled(Network):
 
 def as_bits(inputs, n):
     """Return inputs as kernels take them, uint8 (size, n). Raises ValueError if they do not fit."""
-    return np.ascontiguousarray(checked("inputs", inputs, ("size", n), 0, 2), np.uint8)
+    return np.ascontiguousarray(check_integers("inputs", inputs, ("size", n), 0, 2), np.uint8)
 
 
 def as_labels(labels, size, classes):
     """Return labels as kernels take them, int64 (size, tasks). Raises as `as_bits` does."""
-    labels = checked("labels", labels, (max(1, size), len(classes)), -1, classes)
+    labels = check_integers("labels", labels, (max(1, size), len(classes)), -1, classes)
     return np.ascontiguousarray(labels, np.int64)
+
+
+THREADS, THREADS_LOCK = [], threading.Lock()  # how many threads each user found
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """Have NumPy's OpenBLAS use one thread: several round otherwise. Then as before.
+
+    The number belongs to the whole process: the last of several users puts it back.
+    """
+    try:
+        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+        threads = library.scipy_openblas_get_num_threads64_
+        set_threads = library.scipy_openblas_set_num_threads64_
+    except (AttributeError, OSError):  # NumPy has another BLAS
+        yield
+        return
+    with THREADS_LOCK:
+        THREADS.append(threads())
+        set_threads(1)
+    try:
+        yield
+    finally:
+        with THREADS_LOCK:
+            set_threads(THREADS.pop())  # 1; in the end what the first user found
+
+
+train = one_blas_thread()(train)  # part 1's, from here on: with the same digits however many run
 
 
 # A matrix of signs times another needs no multiplication: four columns of signs meet four rows of
@@ -520,7 +724,7 @@ def product_columns(packed, M, out, sums, left, size):
                 row[h] = keep * row[h] + s0[h] + s1[h] + s2[h] + s3[h]
 
 
-@functools.partial(kernel, pipeline_class=Apart, fastmath={"contract"})
+@functools.partial(kernel, pipeline_class=NoAlias, fastmath={"contract"})
 def product(packed, M, out, sums):
     """out[:] = S @ M, where S is a matrix of signs, +1 for a bit that is 1 and -1 for a 0.
 
@@ -552,8 +756,8 @@ def adam_kernel(weights, gradient, mean, square, step, lr):
 
 
 @inlined
-def mlp_scores(hidden, told, starts, b, V, c, scores):
-    """NumpyMLP.forward from hidden = x W (size, width) on, for tasks that are told, not below 0.
+def mlp_scores(hidden, labels, starts, b, V, c, scores):
+    """NumpyMLP.forward from hidden = x W (size, width) on, for labels that are told, not below 0.
 
     starts (tasks + 1,): where the scores of each task begin, and the end; scores (size, outputs).
     """
@@ -564,7 +768,7 @@ def mlp_scores(hidden, told, starts, b, V, c, scores):
             hidden[i, h] = zero if z < zero else z  # so written, NaN goes through
     for i in range(len(hidden)):
         for t in range(len(starts) - 1):
-            if told[i, t] >= 0:
+            if labels[i, t] >= 0:
                 for a in range(starts[t], starts[t + 1]):
                     z = c[a]
                     for h in range(len(b)):
@@ -636,74 +840,64 @@ class MLP(Compiled, NumpyMLP):
 
     def init(self, problem, rng, dtype=np.float32):
         super().init(problem, rng, dtype)
-        self.begin(self.params, dtype)
+        self.set_params(self.params, dtype)
 
     def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
         bits, starts = as_bits(inputs, self.n), np.cumsum([0, *self.classes])
         shapes = {"hidden": (min(batch, len(bits)), len(params["b"])), "sums": (4, 16, 64)}
         _, room = aligned(shapes, weights.dtype)
-        done, mean, square = memory
-        memory[0] += math.ceil(len(bits) / batch)
-        return mlp_descend(bits, labels, starts, batch, lr, done, weights, gradient, mean, square,
+        step, mean, square = memory
+        return mlp_descend(bits, labels, starts, batch, lr, step, weights, gradient, mean, square,
                            *params.values(), *gradients.values(), *room.values())
 
     def predict(self, inputs):
-        (_, arrays), bits = self.gathered(), as_bits(inputs, self.n)
+        (_, arrays), bits = self.copy_params(), as_bits(inputs, self.n)
         W, b, V, c = arrays.values()
         starts, every = np.cumsum([0, *self.classes]), np.zeros((len(bits), len(self.classes)), int)
         shapes = (len(bits), len(b)), (4, 16, 64), (len(bits), len(c))
         hidden, sums, scores = [np.zeros(shape, W.dtype) for shape in shapes]
         product(pack(bits), W, hidden, sums)  # (size, n) (n, width) -> (size, width)
         mlp_scores(hidden, every, starts, b, V, c, scores)
-        return np.stack([z.argmax(axis=1) for z in np.split(scores, starts[1:-1], axis=1)], axis=1)
+        return highest(scores, self.classes)
 
 
 KINK = 1e-12  # what is not above this counts as 0: rounding must not decide if a hinge is on
 
 
-@inlined
-def bilinear_batch(bits, labels, W, v, c, dW, dv, dc):
-    """Add the gradients of one batch to dW, dv and dc, which are 0, and return the loss.
-
-    P = W x̃, as in Bilinear. The sum is read off the mean of P, plus (k - 1) / 2, and costs
-    k/2 (it - label)²; f = v · relu(P) + c costs 1/2 (f - 1)² if the parity is odd, else
-    1/2 (f + 1)². The weight k makes up for the mean over P: each row of W feels the whole error.
-    """
-    (size, n), k, loss, real = bits.shape, len(v), 0.0, W.dtype.type
-    x, P = np.ones(n + 1, W.dtype), np.zeros(k, W.dtype)
-    for i in range(size):
-        for b in range(n):
-            x[b] = 2 * real(bits[i, b]) - 1
-        mean, f = real(0), c[0]
-        for j in range(k):
-            z = real(0)
-            for b in range(n + 1):
-                z += W[j, b] * x[b]
-            P[j] = z
-            mean += z / k
-            f += v[j] * (0 if z <= 0 else z)  # so written, NaN goes through
-        sum_error = mean + (k - 1) / 2 - labels[i, 0] if labels[i, 0] >= 0 else 0.0
-        f_error = f - (2 * labels[i, 1] - 1) if labels[i, 1] >= 0 else 0.0
-        loss += (k * sum_error**2 + f_error**2) / 2
-        dc[0] += f_error / size
-        for j in range(k):
-            dP = sum_error
-            if P[j] > KINK:
-                dv[j] += f_error * P[j] / size
-                dP += f_error * v[j]
-            dP = real(dP / size)
-            for b in range(n + 1):
-                dW[j, b] += dP * x[b]
-    return loss / size
-
-
 @kernel
 def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c, dW, dv, dc):
-    """Plain stochastic gradient descent over all batches; return the loss summed over examples."""
-    total = 0.0
+    """Plain stochastic gradient descent over all batches; return the loss summed over examples.
+
+    Each example is Bilinear.loss_and_gradients in loops, which add to dW, dv and dc.
+    """
+    n, k, total, real = bits.shape[1], len(v), 0.0, W.dtype.type
+    x, P = np.ones(n + 1, W.dtype), np.zeros(k, W.dtype)
     for start in range(0, len(bits), batch):
-        x, y = bits[start : start + batch], labels[start : start + batch]
-        total += len(x) * bilinear_batch(x, y, W, v, c, dW, dv, dc)
+        size, loss = min(batch, len(bits) - start), 0.0
+        for i in range(start, start + size):
+            for b in range(n):
+                x[b] = 2 * real(bits[i, b]) - 1
+            mean, f = real(0), c[0]
+            for j in range(k):
+                z = real(0)
+                for b in range(n + 1):
+                    z += W[j, b] * x[b]
+                P[j] = z
+                mean += z / k
+                f += v[j] * (0 if z <= 0 else z)  # so written, NaN goes through
+            sum_error = mean + (k - 1) / 2 - labels[i, 0] if labels[i, 0] >= 0 else 0.0
+            f_error = f - (2 * labels[i, 1] - 1) if labels[i, 1] >= 0 else 0.0
+            loss += (k * sum_error**2 + f_error**2) / 2
+            dc[0] += f_error / size
+            for j in range(k):
+                dP = sum_error
+                if P[j] > KINK:
+                    dv[j] += f_error * P[j] / size
+                    dP += f_error * v[j]
+                dP = real(dP / size)
+                for b in range(n + 1):
+                    dW[j, b] += dP * x[b]
+        total += size * (loss / size)
         dv *= ratio
         dc *= ratio
         for i in range(len(weights)):
@@ -716,10 +910,12 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
 class Bilinear(Compiled):
     """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
 
-    A reconstruction. The sum is read off the mean of P = W x̃, the parity off the sign of f. At the
-    start W reads no bit and v = 0, so that the gradient of the parity's loss, averaged over all
-    inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0 elsewhere,
-    P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
+    A reconstruction. The sum is read off the mean of P = W x̃, plus (k - 1) / 2; it costs
+    k/2 (what is read - label)², where k makes up for the mean: each row of W feels the whole error.
+    The parity is read off the sign of f; it costs 1/2 (f - 1)² if it is odd, else 1/2 (f + 1)².
+    At the start W reads no bit and v = 0, so that the gradient of the parity's loss, averaged over
+    all inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0
+    elsewhere, P_j = sum - j, and parity is a linear function of the k hinges relu(P_j).
 
     params: W (k, n + 1), v (k,), c (1,). Learns by plain stochastic gradient descent.
     """
@@ -736,23 +932,36 @@ class Bilinear(Compiled):
 
     def init(self, problem, rng, dtype=np.float32):
         """Set W = [0 | b] with b_j = k/2 - j, v = c = 0. ValueError if no task is the sum."""
-        if problem.tasks[0] != "sum" or tuple(problem.classes[1:]) != (2,):
-            raise ValueError("network bilinear knows two tasks, the sum and one with two answers")
+        check(problem.tasks[0] == "sum" and tuple(problem.classes[1:]) == (2,),
+              "network bilinear knows two tasks, the sum and one with two answers")
         bits, _ = problem.sample(rng, 1)
         self.classes, self.n, k = problem.classes, bits.shape[1], problem.classes[0] - 1
         W = np.zeros((k, self.n + 1))
         W[:, -1] = k / 2 - np.arange(k)
-        self.begin({"W": W, "v": np.zeros(k), "c": np.zeros(1)}, dtype)
+        self.set_params({"W": W, "v": np.zeros(k), "c": np.zeros(1)}, dtype)
 
     def rate(self, batch):
         return self.rates(self.n, self.classes[0] - 1, batch)[0]
 
+    def forward(self, inputs):
+        """Return x̃ (size, n + 1), P (size, k), the sum that is read (size,), and f (size,)."""
+        W, v, c = self.copy_params()[1].values()
+        x = 2 * as_bits(inputs, self.n).astype(W.dtype) - 1
+        x = np.hstack([x, np.ones_like(x[:, :1])])  # (size, n) -> (size, n + 1)
+        P = x @ W.T  # (size, n + 1) -> (size, k)
+        return x, P, P.mean(axis=1) + (len(v) - 1) / 2, np.maximum(P, 0) @ v + c
+
     def loss_and_gradients(self, inputs, labels):
-        """Return what labels cost, a mean over examples, as bilinear_batch says; its gradients."""
-        (weights, arrays), bits = self.gathered(), as_bits(inputs, self.n)
-        labels = as_labels(labels, len(bits), self.classes)
-        _, gradients = aligned(self.shapes, weights.dtype)
-        return bilinear_batch(bits, labels, *arrays.values(), *gradients.values()), gradients
+        """Return what the labels cost, a mean over examples, and its gradients."""
+        (x, P, sums, f), v = self.forward(inputs), self.params["v"]
+        labels = as_labels(labels, len(x), self.classes).astype(x.dtype)
+        told, size = labels >= 0, len(x)
+        sum_error = told[:, 0] * (sums - labels[:, 0])  # (size,)
+        f_error = told[:, 1] * (f - (2 * labels[:, 1] - 1))
+        loss = (len(v) * sum_error @ sum_error + f_error @ f_error) / 2
+        dP = sum_error[:, None] + f_error[:, None] * v * (P > KINK)  # -> (size, k)
+        dW, dv, dc = dP.T @ x, f_error @ np.maximum(P, 0), f_error.sum(keepdims=True)
+        return float(loss) / size, {"W": dW / size, "v": dv / size, "c": dc / size}
 
     def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
         _, ratio = self.rates(self.n, self.classes[0] - 1, batch)
@@ -761,11 +970,9 @@ class Bilinear(Compiled):
 
     def predict(self, inputs):
         """Answer both tasks: (size, n) -> int64 (size, 2)."""
-        W, v, c = self.gathered()[1].values()
-        x = 2 * as_bits(inputs, self.n).astype(W.dtype) - 1
-        P = x @ W[:, :-1].T + W[:, -1]  # (size, n) -> (size, k)
-        sums, f = np.rint(P.mean(axis=1) + (len(v) - 1) / 2), np.maximum(P, 0) @ v + c
-        return np.stack([np.clip(sums, 0, len(v)), f > 0], axis=1).astype(np.int64)
+        _, _, sums, f = self.forward(inputs)
+        sums = np.clip(np.rint(sums), 0, self.classes[0] - 1)
+        return np.stack([sums, f > 0], axis=1).astype(np.int64)
 
 
 # --------------------------------------------------------------------------------------
@@ -795,8 +1002,8 @@ class Lego:
     name = "lego"
 
     def __post_init__(self):
-        self.k = number("k", self.k, 1, 26)
-        self.others = number("others", self.others, 0, 26 - self.k if self.k > 1 else 0)
+        check_numbers(self, k=(1, 26))
+        check_numbers(self, others=(0, 26 - self.k if self.k > 1 else 0))
         self.length = self.k + self.others  # also the number of the constant
         self.tasks = tuple(f"hop {t + 1}" for t in range(self.k))
         self.classes = (2,) * self.k
@@ -853,7 +1060,7 @@ class Code:
     name = "code"
 
     def __post_init__(self):
-        self.k, self.modulus = number("k", self.k, 1, 26), number("modulus", self.modulus, 2, 100)
+        check_numbers(self, k=(1, 26), modulus=(2, 100))
         self.tasks = tuple(f"line {t + 1}" for t in range(self.k))
         self.classes = (self.modulus,) * self.k
         self.fields = (self.k, self.k, 3, self.k + self.modulus, self.k + self.modulus)
@@ -897,12 +1104,14 @@ class Explicit(Network):
 
     This is chain of thought (Wei et al. 2022), teacher-forced: in training, each pass over an
     example reads the true answers to the tasks before, when asked, those that the network wrote.
-    The inputs get room for them: a bit for each possible answer of each helper or, in a sequence,
-    one more field at the position that the task asks about. A missing answer is written as zeros.
-    To the network inside, it is the problem.
+    It stands between train and the network: to train it is a network, to the network a problem,
+    whose inputs have room for answers. That is a bit for each possible answer of each helper or,
+    in a sequence, one more field at the position that the task asks about; zeros until it is given.
     """
     network: Network
-    name = supervision = "explicit"  # whatever train is told
+    name = own_supervision = "explicit"  # whatever train is told
+
+    # To train, a network
 
     @property
     def params(self):
@@ -913,10 +1122,42 @@ class Explicit(Network):
         self.network.params = params
 
     def init(self, problem, rng, dtype=np.float32):
-        """Start the network inside on a problem whose inputs have room for answers."""
+        """Start the network inside on this object as its problem."""
         self.problem, self.tasks, self.classes = problem, problem.tasks, problem.classes
         self.fields = (*getattr(problem, "fields", ()), 1 + max(problem.classes))
-        self.network.init(self, rng, dtype)
+        start(self.network, self, rng, dtype)
+
+    def descend(self, inputs, labels, batch, lr=None):
+        """As Network.descend, by so many batches that their passes do not fill the memory."""
+        tasks, total = len(self.tasks), 0.0
+        count = batch * max(1, 2_000_000 // (batch * tasks**2))
+        for x, y in batches(count, inputs, labels):
+            total += self.network.descend(*self.passes(x, y), batch * tasks, lr)
+        return total
+
+    def loss_and_gradients(self, inputs, labels):
+        """Return the mean over examples of their passes' summed loss, and its gradients."""
+        tasks = len(self.tasks)
+        loss, gradients = self.network.loss_and_gradients(*self.passes(inputs, labels))
+        return tasks * loss, {name: tasks * gradient for name, gradient in gradients.items()}
+
+    def predict(self, inputs):
+        """Answer every task in turn: int64 (size, tasks)."""
+        answers = np.full((len(inputs), len(self.tasks)), -1)
+        for t in range(len(self.tasks)):
+            answers[:, t] = self.network.predict(self.write(inputs, answers))[:, t]
+        return answers
+
+    def passes(self, inputs, labels):
+        """Turn each example into a pass for each task: (size, ...) -> (size tasks, ...)."""
+        labels = as_labels(labels, len(inputs), self.classes)
+        size, tasks = labels.shape
+        inputs, labels = np.repeat(inputs, tasks, axis=0), np.repeat(labels, tasks, axis=0)
+        task, asked = np.arange(tasks), np.tile(np.arange(tasks), size)[:, None]
+        before, now = np.where(task < asked, labels, -1), np.where(task == asked, labels, -1)
+        return self.write(inputs, before), now
+
+    # To the network inside, a problem: with tasks, classes and fields, see init
 
     def sample(self, rng, size):
         """Draw inputs with no answer in them yet, and labels (size, tasks)."""
@@ -929,38 +1170,13 @@ class Explicit(Network):
 
     def write(self, inputs, answers):
         """Return wider inputs, with the answers (size, tasks) in them, -1 where not given."""
+        inputs = np.asarray(inputs)
         if inputs.ndim == 3:
             written = np.zeros(inputs.shape[:2], np.int64)
             np.put_along_axis(written, self.problem.places(inputs), answers + 1, axis=1)
             return np.dstack([inputs, written])  # (..., fields) -> (..., fields + 1)
         written = [answers[:, [t]] == np.arange(count) for t, count in enumerate(self.classes[:-1])]
         return np.hstack([inputs, *written])  # (size, n) -> (size, n + all answers of the helpers)
-
-    def passes(self, inputs, labels):
-        """Turn each example into a pass for each task: (size, ...) -> (size tasks, ...)."""
-        labels = as_labels(labels, len(inputs), self.classes)
-        size, tasks = labels.shape
-        inputs, labels = np.repeat(inputs, tasks, axis=0), np.repeat(labels, tasks, axis=0)
-        task, asked = np.arange(tasks), np.tile(np.arange(tasks), size)[:, None]
-        before, now = np.where(task < asked, labels, -1), np.where(task == asked, labels, -1)
-        return self.write(inputs, before), now
-
-    def descend(self, inputs, labels, batch, lr=None):
-        batch = number("batch", batch, 1) * len(self.problem.tasks)
-        return self.network.descend(*self.passes(inputs, labels), batch, lr)
-
-    def loss_and_gradients(self, inputs, labels):
-        """Return the mean over examples of their passes' summed loss, and its gradients."""
-        tasks = len(self.problem.tasks)
-        loss, gradients = self.network.loss_and_gradients(*self.passes(inputs, labels))
-        return tasks * loss, {name: tasks * gradient for name, gradient in gradients.items()}
-
-    def predict(self, inputs):
-        """Answer every task in turn: int64 (size, tasks)."""
-        answers = np.full((len(inputs), len(self.problem.tasks)), -1)
-        for t in range(len(self.tasks)):
-            answers[:, t] = self.network.predict(self.write(inputs, answers))[:, t]
-        return answers
 
 
 # --------------------------------------------------------------------------------------
@@ -1105,22 +1321,6 @@ def attention_backward(dseen, qkv, attention):
     return dqkv
 
 
-@kernel
-def scatter(columns, read, positions):
-    """Return the gradient of x (width, positions) from that of columns `read`, which may repeat."""
-    dx = np.zeros((len(columns), positions), columns.dtype)
-    for h in range(len(dx)):
-        for i in range(len(read)):
-            dx[h, read[i]] += columns[h, i]
-    return dx
-
-
-def one_blas_thread():
-    """Have NumPy's OpenBLAS use one thread: for products as small as these, more are no help."""
-    with contextlib.suppress(AttributeError, OSError):  # it may have another BLAS
-        ctypes.CDLL(np.linalg._umath_linalg.__file__).scipy_openblas_set_num_threads64_(1)
-
-
 @dataclass
 class Transformer(Compiled):
     """Pre-norm blocks with attention (Vaswani et al. 2017), trained from scratch by Adam.
@@ -1144,20 +1344,16 @@ class Transformer(Compiled):
     name = "transformer"
 
     def __post_init__(self):
-        self.width = number("width", self.width, 1, 10_000)
-        self.layers = number("layers", self.layers, 1, 1_000)
-        self.heads = number("heads", self.heads, 1, self.width)
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads = {self.heads}, not {self.width}")
+        check_numbers(self, width=(1, 10_000), layers=(1, 1_000), heads=(1, self.width))
+        check(self.width % self.heads == 0,
+              f"width must be a multiple of heads = {self.heads}, not {self.width}")
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw the start; from then on NumPy uses one thread. ValueError for more than 500 bits."""
-        one_blas_thread()
+        """Draw params as above. ValueError for more than 500 bits."""
         inputs, _ = problem.sample(rng, 1)
         self.problem, self.classes = problem, problem.classes
         self.n = inputs.shape[1] if inputs.ndim == 2 else 0
-        if self.n > 500:
-            raise ValueError(f"network transformer takes up to 500 bits, not {self.n}")
+        check(self.n <= 500, f"network transformer takes up to 500 bits, not {self.n}")
         self.fields = (self.n + len(self.classes), 3) if self.n else problem.fields
         w, outputs, gain = self.width, max(self.classes), np.ones(self.width)
 
@@ -1169,16 +1365,18 @@ class Transformer(Compiled):
             arrays = gain, matrix(3 * w, w), matrix(w, w), gain
             arrays += matrix(2 * w, w), np.zeros(2 * w), matrix(w, 2 * w)
             params |= {f"{name}{layer}": array for name, array in zip("gAOhUbD", arrays)}
-        self.begin(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
+        self.set_params(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
 
     def tokens(self, inputs):
         """Return inputs as sequences, (size, length, fields), and tasks' places, (size, tasks)."""
         if self.n == 0:
             shape = "size", *np.shape(inputs)[1:2], len(self.fields)
-            inputs = checked("inputs", inputs, shape, 0, self.fields)
+            inputs = check_integers("inputs", inputs, shape, 0, self.fields)
             size, length, _ = inputs.shape
-            places = self.problem.places(inputs)
-            return inputs, checked("places", places, (size, len(self.classes)), 0, length)
+            places, shape = self.problem.places(inputs), (size, len(self.classes))
+            places = check_integers("places", places, shape, 0, length)
+            check(np.diff(np.sort(places)).all(), "each task must have a place of its own")
+            return inputs, places
         bits, tasks = as_bits(inputs, self.n), len(self.classes)
         values = np.hstack([bits, np.full((len(bits), tasks), 2)])  # a question's is neither bit
         places = np.tile(np.arange(self.n + tasks), (len(bits), 1))
@@ -1195,7 +1393,7 @@ class Transformer(Compiled):
         fields = np.ascontiguousarray(tokens.T).reshape(len(self.fields), -1)  # (fields, positions)
         onehot = [field == np.arange(count)[:, None] for field, count in zip(fields, self.fields)]
         onehot = np.concatenate(onehot).astype(params["E"].dtype)  # -> (values, positions)
-        x, kept = params["E"] @ onehot, []  # -> (width, positions)
+        x, activations = params["E"] @ onehot, []  # -> (width, positions)
         for layer in range(self.layers):
             g, A, O, h, U, b, D = [params[f"{name}{layer}"] for name in "gAOhUbD"]
             y, scale = norm_forward(x, g)
@@ -1208,36 +1406,37 @@ class Transformer(Compiled):
             y2, scale2 = norm_forward(z, h)
             hidden = self.product(U, y2)  # -> (2 width, positions)
             relu_forward(hidden, b)
-            kept.append((before, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
+            activations.append((before, y, scale, qkv, attention, seen, z, y2, scale2, hidden))
             x = D @ hidden + z  # -> (width, positions)
         y, scale = norm_forward(x, params["g"])
         logits = (params["H"] @ y + params["c"][:, None]).T  # -> (read, outputs)
-        return logits, (onehot, kept, x, y, scale, read)
+        return logits, (onehot, activations, x, y, scale, read)
 
     def backward(self, params, dlogits, state):
         """Return the gradients, going back through forward's lines."""
-        onehot, kept, x, y, scale, read = state
+        onehot, activations, x, y, scale, read = state
         gradients = {"H": (y @ dlogits).T, "c": dlogits.sum(axis=0)}
         dx, dy = np.zeros_like(x), np.ascontiguousarray((dlogits @ params["H"]).T)  # (width, read)
         gradients["g"] = norm_backward(dy, x, scale, params["g"], dx)
         for layer in reversed(range(self.layers)):
             g, A, O, h, U, b, D = [params[f"{name}{layer}"] for name in "gAOhUbD"]
-            x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = kept[layer]
+            x, y, scale, qkv, attention, seen, z, y2, scale2, hidden = activations[layer]
             dD = self.product(hidden, dx.T).T
             dhidden = self.product(D.T, dx)
             relu_backward(dhidden, hidden)
             dU, db = self.product(dhidden, y2.T), dhidden.sum(axis=1)
             dh = norm_backward(U.T @ dhidden, z, scale2, h, dx)
             dO, dseen = dx @ seen.T, O.T @ dx
-            if layer == self.layers - 1:
-                dseen = scatter(dseen, read, onehot.shape[1])
-                dx = scatter(dx, read, onehot.shape[1])
+            if layer == self.layers - 1:  # the gradients of columns that were not read are 0
+                columns = np.zeros((2, self.width, onehot.shape[1]), dx.dtype)
+                columns[:, :, read] = dseen, dx
+                dseen, dx = columns
             dseen = dseen.reshape(qkv[: self.width].shape)  # -> (width, length, size)
             dqkv = attention_backward(dseen, qkv, attention).reshape(len(A), -1)
             dA = self.product(dqkv, y.T)
             dg = norm_backward(A.T @ dqkv, x, scale, g, dx)
-            found = zip("gAOhUbD", (dg, dA, dO, dh, dU, db, dD))
-            gradients |= {f"{name}{layer}": gradient for name, gradient in found}
+            for name, gradient in zip("gAOhUbD", (dg, dA, dO, dh, dU, db, dD)):
+                gradients[f"{name}{layer}"] = gradient
         gradients["E"] = dx @ onehot.T
         return gradients
 
@@ -1251,26 +1450,28 @@ class Transformer(Compiled):
         questions = len(logits) / len(labels)  # the loss is a mean over examples, not questions
         return questions * loss, self.backward(params, questions * dlogits, state)
 
+    @one_blas_thread()
     def loss_and_gradients(self, inputs, labels):
         """Return the mean over examples of their labels' cross-entropies, and its gradients."""
-        (_, params), (tokens, places) = self.gathered(), self.tokens(inputs)
+        (_, params), (tokens, places) = self.copy_params(), self.tokens(inputs)
         return self.batch(params, tokens, places, as_labels(labels, len(tokens), self.classes))
 
+    @one_blas_thread()
     def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
-        (tokens, places), total = self.tokens(inputs), 0.0
-        for start in range(0, len(tokens), batch):
-            rows = slice(start, start + batch)
-            loss, found = self.batch(params, tokens[rows], places[rows], labels[rows])
-            total += loss * len(labels[rows])
-            for name, array in found.items():
+        (step, mean, square), total = memory, 0.0
+        for x, places, y in batches(batch, *self.tokens(inputs), labels):
+            loss, arrays = self.batch(params, x, places, y)
+            total += loss * len(y)
+            for name, array in arrays.items():
                 gradients[name][:] = array
-            memory[0] += 1
-            adam_kernel(weights, gradient, memory[1], memory[2], memory[0], lr)
+            step += 1
+            adam_kernel(weights, gradient, mean, square, step, lr)
         return total
 
+    @one_blas_thread()
     def predict(self, inputs):
         """Answer every task: int64 (size, tasks)."""
-        (_, params), (tokens, places) = self.gathered(), self.tokens(inputs)
+        (_, params), (tokens, places) = self.copy_params(), self.tokens(inputs)
         answers, count = np.zeros(places.shape, np.int64), 16 * max(1, 50 // tokens.shape[1])
         for start in range(0, len(tokens), count):  # by so many that they stay in the cache
             rows = slice(start, start + count)
@@ -1281,266 +1482,221 @@ class Transformer(Compiled):
 
 
 # --------------------------------------------------------------------------------------
-# 5. Theory
+# 5. Many runs, several at a time
 
 
-def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None,
-              answers=None):
-    """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
+class Plain:
+    """Its objects hold nothing but attributes. Objects of another size hold more, out of sight."""
 
-    On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is
-    w_j (2s - k) + b_j, with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the
-    average. Its noise sends the weights u_j on the other bits on a random walk, which adds to P
-    normal z with covariance M, M_jl = u_j · u_l; for large n this is exact too (the order
-    parameters of Saad and Solla 1995).
 
-    batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None
-    is Bilinear's own. answers, 0 or 1 for each sum, replace the parity. Returns arrays over the
-    steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and the
-    shares answered right: sum, and parity, or what replaces it.
-    Raises ValueError for n below k, and supervisions but target, multi-task and multi-label.
+@functools.cache  # for each class, as its file is when the class is first met
+def file_digest(kind):
+    """Return a digest of the file in which a class stands, up to `if __name__ == ...`."""
+    for name, method in vars(kind).items():
+        if inspect.isfunction(method) and method.__code__.co_name == name:  # is no decorator's
+            around = {*method.__code__.co_freevars} - {"__class__"}
+            check(not around, f"a store cannot tell what {kind.__name__}.{name} reads from around "
+                  f"its class, {', '.join(around)}: make it an attribute")
+    whole = inspect.getsource(sys.modules[kind.__module__])
+    for source in (re.split(r"\nif __name__\b", whole)[0], whole):  # some stand below it
+        if re.search(rf"\bclass {kind.__name__}\b", source):
+            return hashlib.sha256(source.encode()).hexdigest()[:16]
+    raise OSError  # it stands nowhere
+
+
+TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.ndarray
+MADE = {"made", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}  # as it trains
+
+
+def described(value, path, digests=None):
+    """Return what JSON is to say of a value, so that what differs reads differently.
+
+    An object is its class, a digest of the file of each of its classes, and all attributes that it
+    and they have, but for what a network's init and descent make, and what a cached_property keeps.
+    An array is its dtype, shape and digest. digests remembers, by id, those of large arrays: each
+    is read once. Without it, for a record, digests are left out.
+    Raises ValueError, with the value's path, for what is none of these.
     """
-    k, p = number("k", k, 1, 100), number("p", p, 0, 1, whole=False)
-    n, steps = number("n", n, k), number("steps", steps, 0)
-    # kinds of examples: (their share, do they carry the sum, do they carry the parity)
-    kinds = {"target": [(1, 0, 1)], "multi-label": [(1, 1, 1)],
-             "multi-task": [(p, 1, 0), (1 - p, 0, 1)]}
-    if supervision not in kinds:
-        raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
-    batch = math.inf if batch is None else number("batch", batch, 1)
-    rate, ratio = Bilinear.rates(n, k, batch)
-    lr = number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
-    answers = np.arange(k + 1) % 2 if answers is None else answers
-    answers = checked("answers", answers, (k + 1,), 0, 2)
-
-    half = np.random.default_rng(0).standard_normal((k, 128))
-    half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # covariance exactly 1
-    normal = np.hstack([half, -half])  # (k, 256), and its mean 0
-    s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
-    share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are this case
-    ones, target = 2 * s - k, 2 * answers[s] - 1  # sum of the hidden ±1; what f should be, as ±1
-    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.zeros(k), 0.0, np.zeros((k, k))
-    curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
-    for _ in range(steps + 1):
-        # forward, as in Bilinear
-        values, Q = np.linalg.eigh(M)
-        root = Q * np.sqrt(np.maximum(values, 0)) @ Q.T  # root @ root = M
-        z = np.tile(root @ normal, k + 1)  # (k, 256) -> (k, cases)
-        P = np.outer(w, ones) + b[:, None] + z
-        hinges = np.maximum(P, 0)
-        sums, f = P.mean(axis=0) + (k - 1) / 2, v @ hinges + c  # (k, cases) -> (cases,)
-        right = share @ (np.clip(np.rint(sums), 0, k) == s), share @ ((f > KINK) == (target > 0))
-        for curve, value in zip(curves.values(), (w, b, v, c, M, *right)):
-            curve.append(value)
-        # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
-        sum_error, f_error = sums - s, f - target
-        dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
-        for weight, has_sum, has_parity in kinds[supervision]:
-            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > KINK)
-            dP += weight * share * delta
-            df += weight * share * has_parity * f_error
-            noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
-        # one step of descent; a batch's mean gradient on another bit has covariance noise / batch.
-        # What differs within the support walks too: n - k other bits and k - 1 such directions
-        drift = dP @ z.T  # E[δ zᵀ]
-        w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
-        v, c = v - ratio * lr * hinges @ df, c - ratio * lr * df.sum()
-        M = M - lr * (drift + drift.T) + lr**2 * (n - 1) / batch * noise
-    return {name: np.array(curve) for name, curve in curves.items()}
-
-
-# --------------------------------------------------------------------------------------
-# 6. Many runs, several at a time
-
-VERSION = 4  # changes whenever results do, so that stored ones of another version are not taken
-
-
-OURS = ParitySum, Lego, Code, Network, NumpyMLP, Compiled, MLP, Bilinear, Transformer, Explicit
-
-
-def plain(value):
-    """Return a number as train makes it: NumPy's as Python's, 64e3 as 64000."""
     value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def described(value):
-    """Write a value so that what is equal reads the same, and nothing else does.
-
-    An object tells its attributes. If its class is not from this file, it also tells the class's
-    module, a digest of its source, and the numbers, texts, lists and arrays that the class has or
-    that its methods themselves read from outside. Raises ValueError where that cannot be had.
-    """
-    value = plain(value)
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
-        return repr(value)
-    if kind in (list, tuple, dict):
-        parts = value.items() if kind is dict else value
-        return f"({', '.join(map(described, parts))})"
-    if kind is np.ndarray and value.dtype != object:
-        digest = hashlib.sha256(value.tobytes()).hexdigest()
-        return f"array({value.dtype.str}, {value.shape}, {digest})"
+        return value
+    if kind in (list, tuple, set, frozenset, dict):
+        items = [described(item, f"{path}[{i}]", digests)
+                 for i, item in enumerate(value.items() if kind is dict else value)]
+        items = sorted(items, key=json.dumps) if kind in (set, frozenset) else items
+        return items if kind is list or digests is None else {kind.__name__: items}
+    if kind in (np.ndarray, np.memmap) and not value.dtype.hasobject:
+        array = {"dtype": str(value.dtype), "shape": value.shape}
+        if digests is None:
+            return array
+        digest = digests.get(id(value)) or hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+        if value.nbytes > 1e6 and id(value) not in digests:
+            digests[id(value)] = digest
+            weakref.finalize(value, digests.pop, id(value))  # another may get its id
+        return array | {"digest": digest}
     try:
-        names = value.__dataclass_fields__ if kind in OURS else vars(value)
-        theirs = [each for each in kind.__mro__[:-1] if each not in OURS]
-        source = "".join(inspect.getsource(each) + read_by(each) for each in theirs)
-    except (AttributeError, OSError, TypeError):
-        raise ValueError(f"a store cannot tell all about a {kind.__name__}: give its class a file,"
-                         " and plain attributes") from None
-    values = [f"{name}={described(getattr(value, name))}" for name in names
-              if name not in ("params", "shapes", "trained", "memory")]  # which init makes
-    text = f"{kind.__name__}({', '.join(values)})"
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return f"{kind.__module__}.{text}, source {digest}" if source else text
-
-
-def read_by(kind):
-    """Write the plain values that a class has, or that its methods read from outside."""
-    values = dict(vars(kind))
-    for method in filter(inspect.isfunction, vars(kind).values()):
-        found = inspect.getclosurevars(method)
-        values |= found.globals | found.nonlocals
-    kinds = bool, int, float, str, tuple, list, dict, np.generic, np.ndarray
-    return ", ".join(f"{name}={described(value)}" for name, value in sorted(values.items())
-                     if isinstance(value, kinds) and not name.startswith("__"))
+        files, attributes = [file_digest(each) for each in kind.__mro__[:-1]], {}
+        for each in reversed(kind.__mro__[:-1]):
+            attributes |= {name: item for name, item in vars(each).items()
+                           if isinstance(item, TOLD) and not name.startswith("__")}
+        attributes |= vars(value)
+    except (OSError, TypeError, KeyError):
+        files = []
+    check(files and kind.__basicsize__ == Plain.__basicsize__,
+          f"a store cannot tell all about {path}, a {kind.__name__}: give its class a file, and "
+          "plain attributes")
+    made = MADE | getattr(value, "made", set()) if isinstance(value, Network) else ()
+    attributes = {name: described(item, f"{path}.{name}", digests)
+                  for name, item in attributes.items() if name not in made and not isinstance(
+                      getattr(kind, name, None), functools.cached_property)}
+    return attributes | {"class": kind.__name__ if digests is None else [kind.__qualname__, *files]}
 
 
 def arguments_of(settings):
     """Return all arguments of train(**settings) that decide what comes of it. Raises TypeError."""
     call = inspect.signature(train).bind(**settings)
     call.apply_defaults()
-    arguments = {name: plain(value) for name, value in call.arguments.items() if name != "report"}
+    arguments = {name: value for name, value in call.arguments.items() if name != "report"}
+    for name, value in arguments.items():  # 64e3 is 64000, as in train
+        if isinstance(value, float) and value.is_integer():
+            arguments[name] = int(value)
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
     if type(arguments["network"]) is Explicit:
         arguments |= {"network": arguments["network"].network, "supervision": "explicit"}
     if arguments["supervision"] != "multi-task":
-        del arguments["p"]  # is of no use
+        arguments["p"] = 0 if arguments["supervision"] == "target" else None  # is of no use
     return arguments
 
 
-def described_call(arguments):
-    """Write the complete call of train: the key of a run in a store."""
-    values = [f"{name}={described(value)}" for name, value in arguments.items()]
-    return f"train({', '.join(values)})  # version {VERSION}"
+def key_of(arguments, digests):
+    """Write the complete call of train in JSON: the key of a run in a store."""
+    call = {name: described(value, name, digests) for name, value in arguments.items()}
+    return json.dumps(call | {"iis": file_digest(Network)})
 
 
 def as_record(settings, run):
     """Describe a run and what came of it, for stores and --json; `budget` is train's `examples`."""
-    arguments = arguments_of(settings)
-    record = {"event": "run", "p": 0 if arguments["supervision"] == "target" else None}
+    call = {name: described(value, name) for name, value in arguments_of(settings).items()}
     for kind in ("problem", "network"):
-        owner = arguments.pop(kind)
-        record[kind] = getattr(owner, "name", type(owner).__name__)
-        for name in getattr(owner, "__dataclass_fields__", ()):
-            key = "problem_seed" if name == "seed" else name  # the run has a seed of its own
-            record[key] = plain(getattr(owner, name))
-    record |= arguments | {"budget": arguments["examples"], "examples": run.examples}
-    record |= {"solved": run.solved_at is not None, "solved_at": run.solved_at}
+        call[kind] = {"name": call[kind]["class"]} | call[kind]
     last = run.history[-1]
-    record |= {"seconds": last["seconds"], "accuracy": last["accuracy"]}
-    return record | {"history": run.history}
+    return {"event": "run"} | call | {
+        "budget": call["examples"], "examples": run.examples, "solved": run.solved_at is not None,
+        "solved_at": run.solved_at, "seconds": last["seconds"], "accuracy": last["accuracy"],
+        "history": run.history}
 
 
 def run_one(settings, stopping=None):
-    """Train what the settings describe, on a copy of the network, unless we are `stopping`."""
-    one_blas_thread()
-
+    """Call train(**settings). With its next test it ends if we are `stopping`, or Python is."""
     def report(run):
-        if stopping and stopping.is_set():
+        if stopping and (stopping.is_set() or not threading.main_thread().is_alive()):
             raise KeyboardInterrupt
         if settings.get("report"):
             settings["report"](run)
 
-    return train(**settings | {"network": copy.deepcopy(settings["network"]), "report": report})
+    return train(**settings | {"report": report})
 
 
-@contextlib.contextmanager
-def opened(path):
-    """Lend a function that asks a store, an SQLite file, made if need be.
-
-    Raises OSError if it cannot be used, and ValueError if the file is something else.
-    """
-    if not os.fspath(path):
-        raise ValueError("a store must have a name")
+def ask(store, question, *values):
+    """Return a store's answer, rows. Raises ValueError if it cannot be used."""
     try:
         import sqlite3
     except ImportError:
         raise ValueError("a store needs sqlite3, which this Python was built without") from None
-    table = "runs (run TEXT PRIMARY KEY, record TEXT)"
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as file:
-            found = file.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
-            if found and (f"CREATE TABLE {table}",) not in found:
-                raise ValueError(f"{path} is not a store of iis.py; nothing was changed")
-            file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-            yield file.execute
+        with contextlib.closing(sqlite3.connect(store, timeout=60, isolation_level=None)) as file:
+            return file.execute(question, values).fetchall()
     except sqlite3.Error as error:
-        raise OSError(f"cannot use the store {path}: {error}") from None
+        raise ValueError(f"cannot use the store {store}: {error}") from None
 
 
 def sweep(runs, executor=None, store=None, jobs=None):
     """Train runs, dicts of train's arguments, some at a time; yield (settings, Run) as each ends.
 
+    runs      any iterable, also an endless one: a run is taken when a thread is free for it, or
+              all at once for an executor. What is yielded is a copy of the dict
     executor  any concurrent.futures.Executor, of threads, processes or a cluster; if None, as many
               threads as `jobs` says, one for each core if None: kernels do not hold Python's lock
-    store     path of an SQLite file with the table `runs`: the complete call of train, with the
-              VERSION of iis.py, and as_record in JSON. What it holds already is yielded without a
-              network and not run again; what ends is on disk before it is yielded. Several sweeps
-              may share one
+    store     path of an SQLite file with the table `runs`: each run's key and its record, both in
+              JSON. What it holds already is yielded without a network, and not run again; what
+              ends is on disk before it is yielded. Several sweeps may share one
 
-    The call tells the source of your own problem's and network's classes and the values that they
-    read from outside, but not the source of functions which they call. Where there is no source, as
-    at a prompt, a run with a store is refused. Networks are copied for each run, problems are
-    shared. A run that fails is yielded with its exception in place of the Run, and not stored. Once
-    the caller stops listening, runs in threads of our own end at their next test.
-    Raises OSError if the store cannot be written, and ValueError if it is not ours.
+    The key is the call of train, with all attributes of problem and network, and a digest of the
+    files in which their classes stand, and of iis.py: any edit of these trains their runs anew.
+    What a class reads from elsewhere, such as the command line or a module, must be an attribute.
+    Each run works on a copy of its network, and a shallow one of its problem. A run that fails, or
+    cannot be stored, is yielded with its exception in place of the Run. Once the caller stops
+    listening, or the script ends, runs in threads of our own end with their next test.
+    Raises ValueError for jobs below 1, and for a store that cannot be used or is not ours.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pool = executor or ThreadPoolExecutor(number("jobs", cores if jobs is None else jobs, 1, 1_000))
-    stopping, futures = threading.Event(), {}
-    started = () if executor else (stopping,)
-    with contextlib.nullcontext() if store is None else opened(store) as ask:
+    jobs, runs = check_number("jobs", cores if jobs is None else jobs, 1, 1_000), iter(runs)
+    if store is not None:
+        check(os.fspath(store), "a store must have a name")
+        store, table = os.path.abspath(store), "TABLE runs (run TEXT PRIMARY KEY, record TEXT)"
+        tables = ask(store, "SELECT sql FROM sqlite_master WHERE type = 'table'")
+        check(not tables or (f"CREATE {table}",) in tables,
+              f"{store} is not a store of iis.py; nothing was changed")
+        ask(store, f"CREATE TABLE IF NOT EXISTS {table[6:]}")
+    return results(runs, executor, store, jobs)
 
-        def keep(future):
-            if ask and future.done() and not future.cancelled() and not future.exception():
-                settings, call = futures[future]
-                record = json.dumps(as_record(settings, future.result()), default=repr)
-                ask("INSERT OR IGNORE INTO runs VALUES (?, ?)", (call, record))
 
+def results(runs, executor, store, jobs):
+    """Do what sweep says; yield its pairs."""
+    pool, most = executor or ThreadPoolExecutor(jobs), math.inf if executor else jobs
+    stopping, ended, futures, digests = threading.Event(), queue.SimpleQueue(), set(), {}
+    further = () if executor else (stopping,)
+
+    def keep(settings, key, future):  # is called as soon as a run has ended
         try:
-            for settings in runs:
-                found = None
-                try:
-                    arguments = arguments_of(settings)
-                    call = described_call(arguments) if ask else None
-                except Exception as error:
-                    yield settings, error
-                    continue
-                if ask:
-                    found = ask("SELECT record FROM runs WHERE run = ?", [call]).fetchone()
-                if found:
-                    record = json.loads(found[0])
-                    names = "solved_at", "examples", "history"
-                    yield settings, Run(**{name: record[name] for name in names})
-                else:
-                    futures[pool.submit(run_one, settings, *started)] = settings, call
-            for future in as_completed(list(futures)):
-                keep(future)
-                settings, _ = futures.pop(future)  # and with it the network
-                yield settings, future.exception() or future.result()
-        finally:
-            stopping.set()
-            for future in futures:
-                future.cancel()
-            if not executor:
-                pool.shutdown()
-            for future in futures:  # what ended meanwhile is not lost
-                keep(future)
+            run = future.result()
+            if key:
+                record = json.dumps(as_record(settings, run))
+                ask(store, "INSERT OR IGNORE INTO runs VALUES (?, ?)", key, record)
+        except BaseException as error:  # the run's, the store's, or it was cancelled
+            run = error
+        ended.put((future, settings, run))
+
+    def next_ended():
+        future, settings, run = ended.get()
+        futures.remove(future)
+        return settings, run
+
+    try:
+        for settings in runs:
+            try:
+                settings = dict(settings)
+                arguments = arguments_of(settings)
+                key = key_of(arguments, digests) if store else None
+                rows = ask(store, "SELECT record FROM runs WHERE run = ?", key) if store else []
+                job = settings | {"problem": copy.copy(settings["problem"]),
+                                  "network": copy.deepcopy(settings["network"])}
+            except Exception as error:
+                yield settings, error
+                continue
+            if rows:
+                record = json.loads(rows[0][0])
+                names = "solved_at", "examples", "history"
+                yield settings, Run(**{name: record[name] for name in names})
+                continue
+            future = pool.submit(run_one, job, *further)
+            futures.add(future)
+            future.add_done_callback(functools.partial(keep, settings, key))
+            while len(futures) >= most:
+                yield next_ended()
+        while futures:
+            yield next_ended()
+    finally:
+        stopping.set()
+        for future in list(futures):
+            future.cancel()
+        if not executor:
+            pool.shutdown()
 
 
 # --------------------------------------------------------------------------------------
-# 7. The command line
+# 6. The command line
 
 PROBLEMS = {problem.name: problem for problem in (ParitySum, Lego, Code)}
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}
@@ -1642,8 +1798,8 @@ def planned(given):
                          f"{' or '.join(names)}, supervision {given['supervision']}{also}")
     if Transformer in networks:
         given = tuned | given
-    runs, first = [], number("seed", given["seed"], 0, np.inf)
-    for seed in range(first, first + number("seeds", given["seeds"], 1, 100_000)):
+    runs, first = [], check_number("seed", given["seed"], 0, np.inf)
+    for seed in range(first, first + check_number("seeds", given["seeds"], 1, 100_000)):
         given["seed"] = seed
         for network in networks:
             settings = pick(train, given) | {"problem": problem(**pick(problem, given))}
@@ -1809,7 +1965,7 @@ def command(given, found):
     """Do what the options ask for, and fill found; return the status, 1 if a run diverged."""
     runs, looks = planned(given), {}
     problem, seed = runs[0]["problem"], runs[0]["seed"]
-    count = number("show", given.get("show", 0), 0, 10_000)
+    count = check_number("show", given.get("show", 0), 0, 10_000)
     inputs, labels = problem.sample(np.random.default_rng(seed), max(1, count))
     if "json" not in given:
         print(problem.__doc__.splitlines()[0])
