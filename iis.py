@@ -9,10 +9,9 @@ Part 1 is the whole algorithm in plain NumPy; the rest makes it fast and general
 it follows a paper's abstract and reviews: see the README. The licence is at the end.
 """
 
-import copy
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import numpy as np
 
 __all__ = [  # what is for use elsewhere, in the order of the file
@@ -24,10 +23,10 @@ __all__ = [  # what is for use elsewhere, in the order of the file
 # 1. The idea
 # A problem has tasks, questions about its inputs: first the easy ones, the helpers, and
 # last the hard one, the target. `train`, at the end, repeats these four lines:
-#     inputs, labels = problem.sample(...)    # labels are the answers to all questions
-#     labels = supervise(labels, ...)         # hide some of them: this is the new idea
-#     network.descend(inputs, labels, ...)    # learn from the others
-#     answers = network.predict(...)          # right on new inputs, too? Then stop
+#     inputs, labels = problem.sample(...)         # labels are the answers to all tasks
+#     labels = supervise(labels, ...)              # mask some: this is the new idea
+#     loss = network.descend(inputs, labels, ...)  # learn from the others
+#     accuracy = tested(...)                       # right on new inputs, too? Then stop
 
 
 @dataclass  # so that ParitySum(n=50, k=5, seed=0) works
@@ -39,8 +38,8 @@ class ParitySum:
         sum = 2, parity = 0                                   the labels
 
     A hidden bit that is 1 makes the sum larger, on average: so each hidden bit can be
-    found by itself. The parity is 1 half of the time, whatever that bit is: it is hard.
-    Raises ValueError unless 1 <= k <= n <= 100,000.
+    found by itself. The parity is 1 half of the time, whatever that bit is (if k > 1):
+    nothing shows until all are found. ValueError unless 1 <= k <= n <= 100,000.
     """
     n: int = 50
     k: int = 5
@@ -56,11 +55,11 @@ class ParitySum:
 
     def sample(self, rng, size):
         """Draw inputs, uint8 (size, n), 0 or 1, and their labels, int64 (size, 2)."""
-        octets = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
-        bits = np.unpackbits(octets, axis=1, count=self.n)  # fast: 8 bits from a number
+        packed = rng.integers(0, 256, (size, math.ceil(self.n / 8)), dtype=np.uint8)
+        bits = np.unpackbits(packed, axis=1, count=self.n)  # fast: 8 bits from a number
         return bits, self.label(bits)
 
-    def label(self, bits):  # answers both questions
+    def label(self, bits):
         sums = bits[:, self.support].sum(axis=1, dtype=np.int64)  # (size, n) -> (size,)
         return np.stack([sums, sums % 2], axis=1)  # (size,), (size,) -> (size, 2)
 
@@ -72,9 +71,9 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 
 
 def supervise(labels, rng, supervision, p=0.2):
-    """Hide some of the labels, integers (size, tasks): return int64, -1 where hidden.
+    """Mask some of the labels, integers (size, tasks): return int64, -1 where masked.
 
-    target       shows the target's answer alone: the control, which no helper helps
+    target       leaves the target's answer alone: the control, without any help
     multi-task   one answer: a helper's with probability p, else the target's
     curriculum   the same; train has p = 1 until the helpers are learned, then p = 0
     multi-label  all answers
@@ -85,29 +84,29 @@ def supervise(labels, rng, supervision, p=0.2):
     if supervision in ("multi-label", "explicit") or tasks == 1:
         return labels
     share = {"target": 0, "multi-task": p, "curriculum": p}[supervision]
-    ask_helper = rng.random(size) < share  # in these examples: (size,)
-    helper = rng.integers(0, tasks - 1, size)  # any but the last task
-    asked = np.where(ask_helper, helper, tasks - 1)  # each example's one task: (size,)
-    return np.where(asked[:, None] == np.arange(tasks), labels, -1)  # -> (size, tasks)
+    ask_helper = rng.random(size) < share  # in which examples: (size,)
+    helper = rng.integers(0, tasks - 1, size)  # the number of any but the last task
+    task = np.where(ask_helper, helper, tasks - 1)  # the one that is asked: (size,)
+    return np.where(task[:, None] == np.arange(tasks), labels, -1)  # -> (size, tasks)
 
 
 class Network:
-    """What networks share: how they learn. To write your own, subclass it and define
+    """What networks share: how they learn. For one of your own, define in a subclass
 
-    init(problem, rng, dtype)           which draws params, a dict of named arrays
+    init(problem, rng, dtype)           which sets params, a dict of named arrays
     loss_and_gradients(inputs, labels)  the mean loss; its gradients, named like params
     predict(inputs)                     the answers to all tasks, integers (size, tasks)
 
     inputs are (size, ...), as the problem draws them; labels integers (size, tasks).
     """
-    adam_params = None  # the params that Adam's memory is about
+    adam_params = None  # the params that Adam's averages belong to
 
-    def rate(self, batch):  # the learning rate, where none is given
+    def rate(self, batch):  # how far to step, if nothing is told; may depend on batch
         return 0.002
 
     def descend(self, inputs, labels, batch, lr=None):
-        """Step downhill once per batch, at learning rate lr; return the summed loss."""
-        lr, total = self.rate(batch) if lr is None else lr, 0.0
+        """Step downhill once for every `batch` examples; return their summed loss."""
+        lr, total = (self.rate(batch) if lr is None else lr), 0.0
         for x, y in batches(batch, inputs, labels):
             loss, gradients = self.loss_and_gradients(x, y)
             self.adam(gradients, lr)
@@ -115,35 +114,35 @@ class Network:
         return total
 
     def adam(self, gradients, lr):
-        """Move weights by lr, less if a gradient changes sign (Kingma and Ba 2015)."""
-        if self.adam_params is not self.params:  # they are new, from init
+        """Move weights by about lr, less if gradients vary (Kingma and Ba 2015)."""
+        if self.adam_params is not self.params:  # new from init: forget the old ones
             begin_adam(self, gradients)
         self.adam_step += 1
         for name, gradient in gradients.items():
             mean = 0.9 * self.adam_mean.get(name, 0) + 0.1 * gradient
             square = 0.999 * self.adam_square.get(name, 0) + 0.001 * gradient**2
             self.adam_mean[name], self.adam_square[name] = mean, square
-            mean = mean / (1 - 0.9**self.adam_step)  # both begin at 0: too small
+            mean = mean / (1 - 0.9**self.adam_step)  # averages from 0 on: too small
             square = square / (1 - 0.999**self.adam_step)
             self.params[name] -= lr * mean / (np.sqrt(square) + 1e-8)
 
 
 def highest(logits, classes):
-    """Take each task's highest score: (size, outputs) -> int64 (size, tasks)."""
-    heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # 6 columns, then 2
+    """Return each task's best-scored answer: (size, outputs) -> int64 (size, tasks)."""
+    heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # k + 1 columns, then 2
     return np.stack([scores.argmax(axis=1) for scores in heads], axis=1)
 
 
 def cross_entropy(logits, labels, classes):
-    """Return the mean loss, a float, and its derivative by the logits (size, outputs).
+    """Return the loss, summed over tasks, mean over examples; its derivative by logits.
 
-    A row of logits has a score z for each answer of each task: 6 of the sum, then 2.
-    softmax(z) = exp(z) / sum(exp(z)) turns them into probabilities. A label's loss is
-    -log of its probability, log(sum(exp(z))) - z[label]; its derivative is softmax(z),
-    minus 1 at the label. A label of -1, in labels (size, tasks), is hidden: no loss.
+    Logits, (size, outputs), are a score z for each answer of each task: k + 1, then 2.
+    softmax(z) = exp(z) / sum(exp(z)) turns them into probabilities. A label costs -log
+    of its probability, that is log(sum(exp(z))) - z[label]; the derivative of this is
+    softmax(z), minus 1 at the label. A masked label, -1 in labels, costs nothing.
     """
     loss, dlogits = 0.0, []
-    heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # 6 columns, then 2
+    heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # k + 1 columns, then 2
     for task, z in enumerate(heads):  # z (size, answers)
         label = labels[:, [task]]  # (size, tasks) -> (size, 1)
         told = label >= 0
@@ -157,10 +156,11 @@ def cross_entropy(logits, labels, classes):
 
 @dataclass
 class NumpyMLP(Network):
-    """Logits V max(0, Wᵀx + b) + c: `width` hinges add up to the sum's 0 1 0 1 ...
+    """A multi-layer perceptron with one hidden layer: logits max(0, x W + b) Vᵀ + c.
 
-    x is the bits as -1 and 1; a hinge is max(0, ·). params: W (n, width), b (width,),
-    V (outputs, width), c (outputs,). Raises ValueError for a width below 1.
+    x is the bits as -1 and 1. `width` hinges, max(0, ·), can add up to the zigzag of
+    the parity, 0 1 0 1 ... as the sum grows. params: W (n, width), b (width,),
+    V (outputs, width), c (outputs,). Raises ValueError unless 1 <= width <= 1,000,000.
     """
     width: int = 128
     name = "numpy"
@@ -169,7 +169,7 @@ class NumpyMLP(Network):
         check_numbers(self, width=(1, 1_000_000))
 
     def init(self, problem, rng, dtype=np.float32):
-        """Draw W up to ±1/sqrt(n), V up to ±1/sqrt(width); b and c start at 0."""
+        """Draw W from ±1/sqrt(n), V from ±1/sqrt(width), uniformly; b and c are 0."""
         bits, _ = problem.sample(rng, 1)  # an example tells n
         self.n, self.classes, width = bits.shape[1], problem.classes, self.width
         W = rng.uniform(-1, 1, (self.n, width)) / np.sqrt(self.n)
@@ -178,19 +178,19 @@ class NumpyMLP(Network):
         self.params = {name: array.astype(dtype) for name, array in params.items()}
 
     def forward(self, inputs):
-        """Return x, the bits as -1 and 1; the hidden units; and the logits."""
+        """Return x, the hinges and the logits."""
         W, b, V, c = [self.params[name] for name in ("W", "b", "V", "c")]
         x = 2 * inputs.astype(W.dtype) - 1
-        hidden = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
-        return x, hidden, hidden @ V.T + c  # (size, width) -> (size, outputs)
+        hinges = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
+        return x, hinges, hinges @ V.T + c  # (size, width) -> (size, outputs)
 
     def loss_and_gradients(self, inputs, labels):
         """Go forward to the loss, then back: dV is its derivative with respect to V."""
-        x, hidden, logits = self.forward(inputs)
+        x, hinges, logits = self.forward(inputs)
         loss, dlogits = cross_entropy(logits, labels, self.classes)
-        dV, dc = dlogits.T @ hidden, dlogits.sum(axis=0)  # (outputs, width), (outputs,)
-        dhidden = (dlogits @ self.params["V"]) * (hidden > 0)  # -> (size, width)
-        dW, db = x.T @ dhidden, dhidden.sum(axis=0)  # (n, width), (width,)
+        dV, dc = dlogits.T @ hinges, dlogits.sum(axis=0)  # (outputs, width), (outputs,)
+        dhinges = (dlogits @ self.params["V"]) * (hinges > 0)  # -> (size, width)
+        dW, db = x.T @ dhinges, dhinges.sum(axis=0)  # (n, width), (width,)
         return loss, {"W": dW, "b": db, "V": dV, "c": dc}
 
     def predict(self, inputs):
@@ -199,18 +199,15 @@ class NumpyMLP(Network):
 
 
 def next_test(seen, batch, every):
-    """Return in how many examples to test again, in whole batches."""
-    wait = every or min(max(6_400, seen // 16), 64_000)  # later more rarely
+    """Return how many examples to train on before the next test: whole batches."""
+    wait = every or min(max(6_400, seen // 16), 64_000)  # later, less often
     return batch * math.ceil(wait / batch)
 
 
 def tested(run, inputs, truth, last):
-    """Return the share of right answers to each task, (tasks,), on new inputs:
-
-    on 2,000 of them; on all 10,000 if the target looks solved, and in the last test.
-    """
-    right = run.network.predict(inputs[:2_000].copy()) == truth[:2_000]
-    if last or (right[:, -1].mean() > 0.98 and not run.solved_at):
+    """Return the share of right answers to each task, (tasks,), on new inputs."""
+    right = run.network.predict(inputs[:2_000].copy()) == truth[:2_000]  # a quick look
+    if last or (right[:, -1].mean() > 0.98 and not run.solved_at):  # it counts: use all
         right = run.network.predict(inputs.copy()) == truth
     return right.mean(axis=0)  # (size, tasks) -> (tasks,)
 
@@ -219,35 +216,37 @@ def tested(run, inputs, truth, last):
 def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
           batch=64, seed=0, stop_when_solved=True, lr=None, every=None,
           dtype=np.float32, report=None):
-    """Train until the target is solved: 99 % right on 10,000 new examples. Return Run.
+    """Train until the target is solved: right on 99 % of 10,000 other inputs.
 
     network           is trained itself, or a copy if it was begun before
     supervision, p    what an example tells: see supervise. "curriculum" goes over to
                       the target after a test in which all helpers were 99 % right
-    examples, batch   to see in all, at most; to see in one step
+    examples, batch   how many to see in all, at most; how many in one step
     seed              decides all that is drawn: the same seed gives the same run
-    lr                learning rate; None: the network's own
-    every             test after so many examples; None: 6,400, later up to 64,000
-    dtype             of params: float32 or float64
+    stop_when_solved  False: go on to the last example
+    lr, dtype         the learning rate; None: network.rate. Of params: float32, float64
+    every             test after so many, in whole batches; None: 6,400, later 64,000
     report            is called with the Run after each test
-    Raises ValueError for what does not fit, Diverged (one, too) if lr was too large.
+    Return a Run. ValueError for what does not fit; Diverged, one too, for a large lr.
     """
     examples, batch, every, seed = check_call(
         problem, network, supervision, p, examples, batch, every, seed, lr)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
-    test, truth = problem.sample(rng_test, 10_000)  # new: no training draws from here
-    network, supervision = begin(
+    test, truth = problem.sample(rng_test, 10_000)  # no training draws from this rng
+    network, supervision = begin(  # draws the weights; Explicit has its own supervision
         network, problem, supervision, rng_start, dtype, test, truth)
     params, run, began = network.params, Run(network=network), time.perf_counter()
     p = 1.0 if supervision == "curriculum" else p  # at first the helpers alone
     while run.examples < examples and not (run.solved_at and stop_when_solved):
         size = min(next_test(run.examples, batch, every), examples - run.examples)
-        inputs, labels = problem.sample(rng_data, size)  # none is used twice
-        labels = supervise(labels, rng_labels, supervision, p)  # hide some
-        loss = network.descend(inputs, labels, batch, lr) / size  # learn the others
+        inputs, labels = problem.sample(rng_data, size)  # thousands, drawn afresh
+        labels = supervise(labels, rng_labels, supervision, p)
+        loss = network.descend(inputs, labels, batch, lr) / size  # batch after batch
         check_descent(network, params, loss)  # ends a run that diverged
         run.examples += size
         accuracy = tested(run, test, truth, run.examples == examples)  # (tasks,)
+        if accuracy[-1] >= 0.99 and not run.solved_at:
+            run.solved_at = run.examples
         run.note(time.perf_counter() - began, loss, problem.tasks, accuracy)
         if supervision == "curriculum" and (accuracy[:-1] >= 0.99).all():
             p = 0.0  # the helpers are learned: from now on the target alone
@@ -258,10 +257,12 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
 
 # --------------------------------------------------------------------------------------
 # What train returns, and the border: all that is checked of a problem and a network of
-# your own, with what the checks need. Only kernels, which would read beyond an array,
-# check more. What is not refused is allowed.
+# your own, with what train needs besides. Only kernels, which would read beyond an
+# array, check more. What is not refused is allowed.
 
+import copy
 import threading
+from dataclasses import field
 from numbers import Real
 
 
@@ -271,15 +272,15 @@ class Run:
 
     examples  seen by then          loss      the mean since the test before
     seconds   since the beginning   accuracy  {task: share of right answers}
+
+    accuracy is of 2,000 inputs; of 10,000 at the end, and where the target gets solved.
     """
     solved_at: int | None = None  # examples seen when the target was first 99 % right
     examples: int = 0  # seen in all
     network: object = None  # as trained
     history: list = field(default_factory=list)  # [] at first
 
-    def note(self, seconds, loss, tasks, accuracy):  # what a test came to
-        if accuracy[-1] >= 0.99 and not self.solved_at:
-            self.solved_at = self.examples
+    def note(self, seconds, loss, tasks, accuracy):
         accuracy = dict(zip(tasks, accuracy.tolist()))
         self.history.append({"examples": self.examples, "seconds": seconds,
                              "loss": float(loss), "accuracy": accuracy})
@@ -296,7 +297,7 @@ def check(right, words):
 
 
 def check_number(name, value, low, high=10**12):
-    """Return value, from low to high, as an int if low is one, else as a float."""
+    """Return value, from low to high, as an int if low is an int, else as a float."""
     whole = isinstance(low, int)
     fits = isinstance(value, Real) and low <= value <= high
     check(fits and not (whole and value % 1), f"{name} must be a {'whole ' * whole}"
@@ -313,7 +314,7 @@ def check_numbers(thing, **ranges):
 def check_integers(name, array, shape, low, below):
     """Return array if it has this shape, and integers from low up and below `below`.
 
-    In shape, a text such as "size" stands for any length. below may be one by column.
+    In shape, a text such as "size" stands for any length. below: one, or one a column.
     """
     array = np.asarray(array)
     fits = array.ndim == len(shape) and array.dtype.kind in "biu"  # bool, int, unsigned
@@ -359,8 +360,8 @@ def check_problem(problem):
     first, later, again = [  # again: from a generator like that of the first
         check_examples(problem, 100, problem.sample(source, 100))
         for source in (rng, rng, np.random.default_rng(0))]
-    same, still = [all(map(np.array_equal, first, other)) for other in (again, later)]
-    check(same and not still, "sample must draw with the rng that it is given, and with"
+    same, stuck = [all(map(np.array_equal, first, other)) for other in (again, later)]
+    check(same and not stuck, "sample must draw with the rng that it is given, and with"
           " nothing else: equal generators, equal examples; each time others")
     check(not any(map(np.may_share_memory, first * 2, later + again)),
           "sample must return new arrays each time, no views of a buffer or a data set")
@@ -375,20 +376,21 @@ def check_examples(problem, size, drawn):
     inputs, labels = drawn
     check(inputs.shape[:1] == (size,),
           f"sample must return {size} inputs, if asked for so many, not {inputs.shape}")
-    check(inputs.dtype.kind in "biu" or inputs.dtype.kind == "f"
-          and np.isfinite(inputs).all(), "inputs must be finite numbers")
+    check(inputs.dtype.kind in "biu"
+          or (inputs.dtype.kind == "f" and np.isfinite(inputs).all()),
+          "inputs must be finite numbers")
     check_integers("labels", labels, (size, len(problem.tasks)), 0, problem.classes)
     return drawn
 
 
-BEGINNING = threading.RLock()  # who trains one network in two threads gets two
+BEGINNING = threading.RLock()  # of two threads with one network, one gets a copy
 
 
 def begin(network, problem, supervision, rng, dtype, test, truth):
-    """Return the network with its start drawn, and its supervision.
+    """Draw the network's weights. Return it, in Explicit if that is asked for, and its
+    supervision; if it was begun before, a copy.
 
-    It is a copy if the network was begun before, and Explicit if training is. Refuses a
-    target with one answer, and a network whose answers do not fit.
+    Refuses a test with one answer to the target in 99 %, and answers that do not fit.
     """
     check_examples(problem, len(test), (test, truth))
     often = np.bincount(truth[:, -1].astype(int)).max() / len(truth)
@@ -409,7 +411,10 @@ def begin(network, problem, supervision, rng, dtype, test, truth):
 
 
 def start(network, problem, rng, dtype):
-    """Call init; note which attributes it makes: a store asks for the others."""
+    """Call init, and note which attributes it makes: a store is about the others.
+
+    Refuses inputs that are no bits for an mlp, and params that are no dict.
+    """
     if isinstance(network, NumpyMLP):
         bits, _ = problem.sample(np.random.default_rng(0), 1)
         check_integers(f"bits for network {network.name}", bits, ("size", "n"), 0, 2)
@@ -436,16 +441,16 @@ def check_fit(params, gradients):
 
 
 def check_descent(network, params, loss):
-    """Refuse params in another dict than before. Raise Diverged if one is no number."""
+    """Refuse another dict of params, or a loss that is no number; raise Diverged."""
     check(network.params is params,
           "descend must keep the dict params: Adam remembers what became of its arrays")
-    check(np.ndim(loss) == 0, "loss_and_gradients must return one number as the loss")
+    check(np.ndim(loss) == 0, "the loss of loss_and_gradients must be one number")
     if not all(np.isfinite(array).all() for array in (loss, *params.values())):
         raise Diverged("the loss is not finite any more: try a smaller lr")
 
 
 def batches(batch, *arrays):
-    """Yield parts of arrays, which are equally long, of `batch` examples each."""
+    """Yield parts of equally long arrays, of `batch` examples, the last maybe less."""
     batch, lengths = check_number("batch", batch, 1), [len(array) for array in arrays]
     check(len(set(lengths)) == 1, f"inputs and labels must be as many, not {lengths}")
     for start in range(0, lengths[0], batch):
@@ -456,8 +461,8 @@ def check_gradients(network, inputs, labels):
     """Return the worst parameter, and how far its gradient is from central differences.
 
     For a network of your own, after init with dtype float64: the distance, relative to
-    the length of the differences, is then 1e-6 or less. At a kink, a hinge at exactly
-    0, there is no gradient: draw biases that are 0 anew. Leave dropout out.
+    the length of the differences, is then 1e-6 or less. At a kink, where a hinge is
+    just 0, there is no gradient: put random numbers for biases of 0. Leave dropout out.
     Raises ValueError for params that are not float64 and gradients that do not fit.
     """
     params, errors = network.params, []

@@ -23,7 +23,6 @@ import pytest
 
 import iis
 
-iis.one_blas_thread()  # small products do not gain from more
 HERE = Path(__file__).parent
 BRIEF = ["--network", "bilinear", "--n", "10", "--k", "2"]  # learned at once
 
@@ -845,48 +844,7 @@ def test_what_is_out_of_range_or_does_not_fit_is_refused(call, words):
         eval(call, vars(iis) | globals())
 
 
-# 5. Theory
-@pytest.mark.parametrize("n, k, supervision, p, answers", [
-    (12, 5, "multi-task", 0.2, None), (7, 1, "multi-task", 0.5, None),
-    (10, 8, "multi-task", 0.1, None), (9, 4, "multi-label", 0.2, None),
-    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, None),
-    (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
-def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
-    problem, network, inputs = iis.ParitySum(n, k), iis.Bilinear(), every_input(n)
-    network.init(problem, np.random.default_rng(0), np.float64)
-    W, v, c = network.params.values()
-    labels = problem.label(inputs)
-    if answers:
-        labels[:, 1] = np.array(answers)[labels[:, 0]]
-    lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
-    weights = {"target": (0, 1), "multi-task": (p, 1 - p), "multi-label": (1, 1)}[supervision]
-    curves = iis.recursion(999, k, p, None, supervision, 50, lr, answers)  # n does not matter
-    assert not curves["M"].any()
-    for step in range(51):
-        expected = np.zeros((k, n + 1))
-        expected[:, problem.support], expected[:, n] = curves["w"][step][:, None], curves["b"][step]
-        assert abs(W - expected).max() <= 1e-10
-        assert abs(v - curves["v"][step]).max() <= 1e-10 and abs(c[0] - curves["c"][step]) <= 1e-10
-        if abs(c[0]) > 1e-9:  # where f is 0, rounding would answer
-            right = (network.predict(inputs) == labels).mean(axis=0)
-            shares = [curves["sum"][step], curves["parity"][step]]
-            assert np.allclose(right, shares, rtol=0, atol=1e-10)
-        shown = np.where([True, False], labels, -1), np.where([False, True], labels, -1)
-        gradients = [network.loss_and_gradients(inputs, told)[1] for told in shown]
-        for name, rate in (("W", lr), ("v", ratio * lr), ("c", ratio * lr)):
-            network.params[name] -= rate * sum(w * g[name] for w, g in zip(weights, gradients))
-
-
-def test_theory_predicts_when_bilinear_learns_and_when_not():
-    for p in (0.1, 0.2, 0.5):
-        predicted = 64 * np.argmax(iis.recursion(n=50, k=5, p=p)["parity"] >= 0.99)
-        measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
-        assert abs(np.median(measured) / predicted - 1) < 0.03
-    assert iis.recursion(p=0.05, steps=500_000 // 64)["parity"].max() < 0.99
-    assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
-
-
-# 6. Many runs
+# 5. Many runs
 def small(seeds=3, **changes):
     """Short runs of two networks."""
     settings = {"n": 20, "k": 2, "p": 0.5, "examples": 13_000} | changes
@@ -1137,7 +1095,7 @@ def test_what_is_no_store_gets_one_line_and_stays_as_it_is(tmp_path, capsys):
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
 
 
-# 7. The command line
+# 6. The command line
 def test_the_command_prints_who_learned_what():
     done = command("--p", 0.2, "--n", 50, "--k", 5)
     assert done.returncode == 0 and not complaints(done.stderr)
