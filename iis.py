@@ -79,7 +79,7 @@ def supervise(labels, rng, supervision, p=0.2):
     multi-label  all answers
     explicit     all; Explicit reads one before the next: a chain of thought
     """
-    labels = labels.astype(np.int64)  # a copy; unsigned integers have no -1
+    labels = np.array(labels, np.int64)  # a copy; unsigned integers have no -1
     size, tasks = labels.shape
     if supervision in ("multi-label", "explicit") or tasks == 1:
         return labels
@@ -180,7 +180,7 @@ class NumpyMLP(Network):
     def forward(self, inputs):
         """Return x, the hinges and the logits."""
         W, b, V, c = [self.params[name] for name in ("W", "b", "V", "c")]
-        x = 2 * inputs.astype(W.dtype) - 1
+        x = 2 * np.asarray(inputs, W.dtype) - 1
         hinges = np.maximum(x @ W + b, 0)  # (size, n) -> (size, width)
         return x, hinges, hinges @ V.T + c  # (size, width) -> (size, outputs)
 
