@@ -96,8 +96,7 @@ class Network:
     init(problem, rng, dtype)           which sets params, a dict of named arrays
     loss_and_gradients(inputs, labels)  the mean loss; its gradients, named like params
     predict(inputs)                     the answers to all tasks, integers (size, tasks)
-
-    inputs are (size, ...), as the problem draws them; labels integers (size, tasks).
+    where inputs (size, ...) are as the problem draws them, labels (size, tasks) too.
     """
     adam_params = None  # the params that Adam's averages belong to
 
@@ -145,12 +144,11 @@ def cross_entropy(logits, labels, classes):
     heads = np.split(logits, np.cumsum(classes)[:-1], axis=1)  # k + 1 columns, then 2
     for task, z in enumerate(heads):  # z (size, answers)
         label = labels[:, [task]]  # (size, tasks) -> (size, 1)
-        told = label >= 0
         truth = label == np.arange(classes[task])  # (size, 1) -> (size, answers)
         z = z - z.max(axis=1, keepdims=True)  # same softmax, no overflow
         total = np.exp(z).sum(axis=1, keepdims=True)  # (size, answers) -> (size, 1)
-        loss += np.log(total[told]).sum() - z[truth].sum()
-        dlogits.append(told * (np.exp(z) / total - truth))
+        loss += np.log(total[label >= 0]).sum() - z[truth].sum()
+        dlogits.append((label >= 0) * (np.exp(z) / total - truth))
     return float(loss) / len(labels), np.hstack(dlogits) / len(labels)
 
 
@@ -204,10 +202,12 @@ def next_test(seen, batch, every):
     return batch * math.ceil(wait / batch)
 
 
-def tested(run, inputs, truth, last):
+def tested(run, inputs, truth, thorough):
     """Return the share of right answers to each task, (tasks,), on new inputs."""
-    right = run.network.predict(inputs[:2_000].copy()) == truth[:2_000]  # a quick look
-    if last or (right[:, -1].mean() > 0.98 and not run.solved_at):  # it counts: use all
+    if not thorough:
+        right = run.network.predict(inputs[:2_000].copy()) == truth[:2_000]
+        thorough = right[:, -1].mean() > 0.98 and not run.solved_at  # is it solved?
+    if thorough:
         right = run.network.predict(inputs.copy()) == truth
     return right.mean(axis=0)  # (size, tasks) -> (tasks,)
 
@@ -241,10 +241,10 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
         size = min(next_test(run.examples, batch, every), examples - run.examples)
         inputs, labels = problem.sample(rng_data, size)  # thousands, drawn afresh
         labels = supervise(labels, rng_labels, supervision, p)
-        loss = network.descend(inputs, labels, batch, lr) / size  # batch after batch
+        loss = network.descend(inputs, labels, batch, lr) / len(inputs)  # by batches
         check_descent(network, params, loss)  # ends a run that diverged
-        run.examples += size
-        accuracy = tested(run, test, truth, run.examples == examples)  # (tasks,)
+        run.examples += len(inputs)
+        accuracy = tested(run, test, truth, run.examples >= examples)  # (tasks,)
         if accuracy[-1] >= 0.99 and not run.solved_at:
             run.solved_at = run.examples
         run.note(time.perf_counter() - began, loss, problem.tasks, accuracy)
@@ -299,10 +299,10 @@ def check(right, words):
 def check_number(name, value, low, high=10**12):
     """Return value, from low to high, as an int if low is an int, else as a float."""
     whole = isinstance(low, int)
-    fits = isinstance(value, Real) and low <= value <= high
-    check(fits and not (whole and value % 1), f"{name} must be a {'whole ' * whole}"
-          f"number from {low:.15g} to {high:.15g}, not {value!r}")
-    return int(value) if whole else float(value)
+    if isinstance(value, Real) and low <= value <= high and not (whole and value % 1):
+        return int(value) if whole else float(value)
+    raise ValueError(f"{name} must be a {'whole ' * whole}number from {low:.15g} to "
+                     f"{high:.15g}, not {value!r}")
 
 
 def check_numbers(thing, **ranges):
@@ -320,13 +320,14 @@ def check_integers(name, array, shape, low, below):
     fits = array.ndim == len(shape) and array.dtype.kind in "biu"  # bool, int, unsigned
     for wanted, length in zip(shape, array.shape):
         fits = fits and (isinstance(wanted, str) or wanted == length)
-    came = f"{array.dtype} {array.shape}"
-    if fits and array.size > 0:
-        came = f"{array.min()} to {array.max()}"
-        fits = array.min() >= low and (array.max(axis=0) < below).all()
-    check(fits, f"{name} must be integers of shape ({', '.join(map(str, shape))}),"
-          f" numbered from {low} up and below {below}, not {came}")
-    return array
+    if fits:
+        columns = array.T if np.ndim(below) else [array]
+        highest = [column.max(initial=0) for column in columns]
+        if array.size == 0 or (array.min() >= low and np.less(highest, below).all()):
+            return array
+    came = f"{array.min()} to {array.max()}" if fits else f"{array.dtype} {array.shape}"
+    raise ValueError(f"{name} must be integers of shape ({', '.join(map(str, shape))}),"
+                     f" numbered from {low} up and below {below}, not {came}")
 
 
 def check_call(problem, network, supervision, p, examples, batch, every, seed, lr):
@@ -358,7 +359,7 @@ def check_problem(problem):
     check_integers("classes", classes, (len(tasks),), 2, np.inf)
     rng = np.random.default_rng(0)
     first, later, again = [  # again: from a generator like that of the first
-        check_examples(problem, 100, problem.sample(source, 100))
+        check_examples(problem, 50, problem.sample(source, 50))
         for source in (rng, rng, np.random.default_rng(0))]
     same, stuck = [all(map(np.array_equal, first, other)) for other in (again, later)]
     check(same and not stuck, "sample must draw with the rng that it is given, and with"
@@ -370,9 +371,8 @@ def check_problem(problem):
 def check_examples(problem, size, drawn):
     """Return what sample drew, inputs and labels; refuse what does not fit."""
     check(isinstance(drawn, (tuple, list)) and len(drawn) == 2
-          and all(isinstance(array, np.ndarray) for array in drawn)
-          and not any(map(np.ma.is_masked, drawn)),
-          "sample must return NumPy arrays, inputs and labels, of which none is masked")
+          and {type(array) for array in drawn} <= {np.ndarray, np.memmap},
+          "sample must return inputs and labels, plain NumPy arrays: none is masked")
     inputs, labels = drawn
     check(inputs.shape[:1] == (size,),
           f"sample must return {size} inputs, if asked for so many, not {inputs.shape}")
@@ -398,30 +398,39 @@ def begin(network, problem, supervision, rng, dtype, test, truth):
           " test: to be right there would say nothing")
     if supervision == "explicit" and not hasattr(network, "own_supervision"):
         network = Explicit(network)  # in part 3: it answers one task after the other
+    few = test[:2_000]  # as in a test
+    inside = network.network if hasattr(network, "own_supervision") else network
+    if isinstance(inside, NumpyMLP):
+        check_integers(f"bits for network {inside.name}", few, ("size", "n"), 0, 2)
     with BEGINNING:
-        if hasattr(network, "params"):
-            network = copy.deepcopy(network)
+        if getattr(network, "params", None):
+            network = copied(network)
         start(network, problem, rng, dtype)
-    few = test[: len(problem.tasks) + 1]
     answers = np.asarray(network.predict(few.copy()))
-    check(answers.dtype.kind in "biu" and answers.shape == truth[: len(few)].shape,
-          f"predict must return integers (size, tasks), here {truth[: len(few)].shape},"
+    check(answers.dtype.kind in "biu" and answers.shape == truth[:2_000].shape,
+          f"predict must return integers (size, tasks), here {truth[:2_000].shape},"
           f" not {answers.dtype} {answers.shape}")
     return network, getattr(network, "own_supervision", supervision)
 
 
 def start(network, problem, rng, dtype):
-    """Call init, and note which attributes it makes: a store is about the others.
-
-    Refuses inputs that are no bits for an mlp, and params that are no dict.
-    """
-    if isinstance(network, NumpyMLP):
-        bits, _ = problem.sample(np.random.default_rng(0), 1)
-        check_integers(f"bits for network {network.name}", bits, ("size", "n"), 0, 2)
-    before = vars(network).keys() - getattr(network, "made", ())
+    """Call init; note which attributes it makes, since a store is about the others."""
+    before = vars(network).keys() - getattr(network, "made_by_init", ())
     network.init(problem, rng, dtype)
     check(isinstance(network.params, dict), "init must make params, a dict of arrays")
-    network.made = vars(network).keys() - before
+    network.made_by_init = vars(network).keys() - before
+
+
+def copied(thing):
+    """Return a copy with copies of its attributes, but of large arrays and locks."""
+    clone = copy.copy(thing)
+    for name, value in vars(clone).items():
+        if not (isinstance(value, np.ndarray) and value.nbytes > 1e6):
+            try:
+                vars(clone)[name] = copy.deepcopy(value)
+            except Exception:  # it cannot be copied: the two share it
+                pass
+    return clone
 
 
 def begin_adam(network, gradients):
@@ -510,7 +519,7 @@ import shutil
 import sys
 import textwrap
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+import concurrent.futures.thread
 import numba
 import numba.core.caching
 import numba.core.compiler
@@ -621,9 +630,9 @@ class Compiled(Network):
         """Return a copy of params as kernels take them: as from `aligned`, in init's order."""
         shapes = {name: np.shape(array) for name, array in self.params.items()}
         dtypes = {np.asarray(array).dtype for array in self.params.values()}
-        check(shapes == self.shapes and dtypes in ({np.dtype("f4")}, {np.dtype("f8")}),
-              f"params must be {self.shapes}, all of dtype float32 or all float64, "
-              f"not {shapes}, {', '.join(map(str, dtypes))}")
+        if shapes != self.shapes or dtypes not in ({np.dtype("f4")}, {np.dtype("f8")}):
+            raise ValueError(f"params must be {self.shapes}, all of dtype float32 or all float64, "
+                             f"not {shapes}, {', '.join(map(str, dtypes))}")
         vector, arrays = aligned(self.shapes, *dtypes)
         for name, array in arrays.items():
             array[:] = self.params[name]
@@ -635,15 +644,17 @@ class Compiled(Network):
         batch, lr = check_number("batch", batch, 1), float(self.rate(batch) if lr is None else lr)
         labels = as_labels(labels, len(inputs), self.classes)
         for name, array in params.items():  # a file's params are made anew when asked for
-            check(array.flags.writeable and params[name] is array,
-                  f"params[{name!r}] cannot be written to")
+            if not array.flags.writeable or params[name] is not array:
+                raise ValueError(f"params[{name!r}] cannot be written to")
         if self.adam_params is not params:
             begin_adam(self, params)
-        means = [memory.setdefault("all", np.zeros_like(weights))  # in one vector
-                 for memory in (self.adam_mean, self.adam_square)]
-        done, self.adam_step = self.adam_step, self.adam_step + math.ceil(len(inputs) / batch)
+        if "all" not in self.adam_mean:  # of all weights, in one vector
+            for average in (self.adam_mean, self.adam_square):
+                average["all"] = np.zeros_like(weights)
+        memory = self.adam_step, self.adam_mean["all"], self.adam_square["all"]
+        self.adam_step += math.ceil(len(inputs) / batch)
         try:
-            return self.steps(inputs, labels, batch, lr, (done, *means), weights, arrays,
+            return self.steps(inputs, labels, batch, lr, memory, weights, arrays,
                               *aligned(self.shapes, weights.dtype))
         finally:
             for name, array in arrays.items():
@@ -878,10 +889,11 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
     n, k, total, real = bits.shape[1], len(v), 0.0, W.dtype.type
     x, P = np.ones(n + 1, W.dtype), np.zeros(k, W.dtype)
     for start in range(0, len(bits), batch):
-        size, loss = min(batch, len(bits) - start), 0.0
-        for i in range(start, start + size):
+        rows, told, loss = bits[start : start + batch], labels[start : start + batch], 0.0
+        size = len(rows)
+        for i in range(size):
             for b in range(n):
-                x[b] = 2 * real(bits[i, b]) - 1
+                x[b] = 2 * real(rows[i, b]) - 1
             mean, f = real(0), c[0]
             for j in range(k):
                 z = real(0)
@@ -890,8 +902,8 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
                 P[j] = z
                 mean += z / k
                 f += v[j] * (0 if z <= 0 else z)  # so written, NaN goes through
-            sum_error = mean + (k - 1) / 2 - labels[i, 0] if labels[i, 0] >= 0 else 0.0
-            f_error = f - (2 * labels[i, 1] - 1) if labels[i, 1] >= 0 else 0.0
+            sum_error = mean + (k - 1) / 2 - told[i, 0] if told[i, 0] >= 0 else 0.0
+            f_error = f - (2 * told[i, 1] - 1) if told[i, 1] >= 0 else 0.0
             loss += (k * sum_error**2 + f_error**2) / 2
             dc[0] += f_error / size
             for j in range(k):
@@ -902,7 +914,7 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
                 dP = real(dP / size)
                 for b in range(n + 1):
                     dW[j, b] += dP * x[b]
-        total += size * (loss / size)
+        total += loss
         dv *= ratio
         dc *= ratio
         for i in range(len(weights)):
@@ -913,10 +925,10 @@ def bilinear_descend(bits, labels, batch, lr, ratio, weights, gradient, W, v, c,
 
 @dataclass
 class Bilinear(Compiled):
-    """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, with x̃ = (x, 1) and x in {±1}ⁿ.
+    """The network of the paper's theorem: f = vᵀ relu(W x̃) + c, x̃ = (x, 1), x in {±1}ⁿ.
 
-    A reconstruction. The sum is read off the mean of P = W x̃, plus (k - 1) / 2; it costs
-    k/2 (what is read - label)², where k makes up for the mean: each row of W feels the whole error.
+    A reconstruction. The sum is read off the mean of P = W x̃, plus (k - 1) / 2; it costs k/2
+    (what is read - label)², where k makes up for the mean: each row of W feels the whole error.
     The parity is read off the sign of f; it costs 1/2 (f - 1)² if it is odd, else 1/2 (f + 1)².
     At the start W reads no bit and v = 0, so that the gradient of the parity's loss, averaged over
     all inputs, is exactly 0. Once the sum has drawn W's columns to 1/2 on the support and 0
@@ -949,11 +961,10 @@ class Bilinear(Compiled):
         return self.rates(self.n, self.classes[0] - 1, batch)[0]
 
     def forward(self, inputs):
-        """Return x̃ (size, n + 1), P (size, k), the sum that is read (size,), and f (size,)."""
+        """Return x (size, n), P (size, k), the sum that is read (size,), and f (size,)."""
         W, v, c = self.copy_params()[1].values()
         x = 2 * as_bits(inputs, self.n).astype(W.dtype) - 1
-        x = np.hstack([x, np.ones_like(x[:, :1])])  # (size, n) -> (size, n + 1)
-        P = x @ W.T  # (size, n + 1) -> (size, k)
+        P = x @ W[:, :-1].T + W[:, -1]  # W x̃: (size, n) -> (size, k)
         return x, P, P.mean(axis=1) + (len(v) - 1) / 2, np.maximum(P, 0) @ v + c
 
     def loss_and_gradients(self, inputs, labels):
@@ -965,7 +976,8 @@ class Bilinear(Compiled):
         f_error = told[:, 1] * (f - (2 * labels[:, 1] - 1))
         loss = (len(v) * sum_error @ sum_error + f_error @ f_error) / 2
         dP = sum_error[:, None] + f_error[:, None] * v * (P > KINK)  # -> (size, k)
-        dW, dv, dc = dP.T @ x, f_error @ np.maximum(P, 0), f_error.sum(keepdims=True)
+        dW = np.hstack([dP.T @ x, dP.sum(axis=0)[:, None]])  # of x̃ = (x, 1): (k, n + 1)
+        dv, dc = f_error @ np.maximum(P, 0), f_error.sum(keepdims=True)
         return float(loss) / size, {"W": dW / size, "v": dv / size, "c": dc / size}
 
     def steps(self, inputs, labels, batch, lr, memory, weights, params, gradient, gradients):
@@ -1103,6 +1115,15 @@ class Code:
         return "\n".join(lines)
 
 
+def places_of(problem, inputs):
+    """Return the position at which each task is answered, (size, tasks), no two at one."""
+    size, length, _ = inputs.shape
+    shape = size, len(problem.tasks)
+    places = check_integers("places", problem.places(inputs), shape, 0, length)
+    check(np.diff(np.sort(places)).all(), "each task must have a place of its own")
+    return places
+
+
 @dataclass
 class Explicit(Network):
     """Another network, which answers one task after the other and reads what it answered before.
@@ -1178,7 +1199,7 @@ class Explicit(Network):
         inputs = np.asarray(inputs)
         if inputs.ndim == 3:
             written = np.zeros(inputs.shape[:2], np.int64)
-            np.put_along_axis(written, self.problem.places(inputs), answers + 1, axis=1)
+            np.put_along_axis(written, places_of(self.problem, inputs), answers + 1, axis=1)
             return np.dstack([inputs, written])  # (..., fields) -> (..., fields + 1)
         written = [answers[:, [t]] == np.arange(count) for t, count in enumerate(self.classes[:-1])]
         return np.hstack([inputs, *written])  # (size, n) -> (size, n + all answers of the helpers)
@@ -1370,18 +1391,15 @@ class Transformer(Compiled):
             arrays = gain, matrix(3 * w, w), matrix(w, w), gain
             arrays += matrix(2 * w, w), np.zeros(2 * w), matrix(w, 2 * w)
             params |= {f"{name}{layer}": array for name, array in zip("gAOhUbD", arrays)}
-        self.set_params(params | {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}, dtype)
+        params |= {"g": gain, "H": matrix(outputs, w), "c": np.zeros(outputs)}
+        self.set_params(params, dtype)
 
     def tokens(self, inputs):
         """Return inputs as sequences, (size, length, fields), and tasks' places, (size, tasks)."""
         if self.n == 0:
             shape = "size", *np.shape(inputs)[1:2], len(self.fields)
             inputs = check_integers("inputs", inputs, shape, 0, self.fields)
-            size, length, _ = inputs.shape
-            places, shape = self.problem.places(inputs), (size, len(self.classes))
-            places = check_integers("places", places, shape, 0, length)
-            check(np.diff(np.sort(places)).all(), "each task must have a place of its own")
-            return inputs, places
+            return inputs, places_of(self.problem, inputs)
         bits, tasks = as_bits(inputs, self.n), len(self.classes)
         values = np.hstack([bits, np.full((len(bits), tasks), 2)])  # a question's is neither bit
         places = np.tile(np.arange(self.n + tasks), (len(bits), 1))
@@ -1496,36 +1514,34 @@ class Plain:
 
 @functools.cache  # for each class, as its file is when the class is first met
 def file_digest(kind):
-    """Return a digest of the file in which a class stands, up to `if __name__ == ...`."""
-    for name, method in vars(kind).items():
-        if inspect.isfunction(method) and method.__code__.co_name == name:  # is no decorator's
-            around = {*method.__code__.co_freevars} - {"__class__"}
-            check(not around, f"a store cannot tell what {kind.__name__}.{name} reads from around "
-                  f"its class, {', '.join(around)}: make it an attribute")
+    """Return a digest of the file in which a class stands, without what `if __name__ ...` holds."""
     whole = inspect.getsource(sys.modules[kind.__module__])
-    for source in (re.split(r"\nif __name__\b", whole)[0], whole):  # some stand below it
-        if re.search(rf"\bclass {kind.__name__}\b", source):
+    for source in (re.sub(r"(?m)^if __name__\b.*\n([ \t].*\n|\n)*", "", whole), whole):
+        if re.search(rf"(?m)^\s*class {kind.__name__}\b", source):
             return hashlib.sha256(source.encode()).hexdigest()[:16]
     raise OSError  # it stands nowhere
 
 
 TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.ndarray
-MADE = {"made", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}  # as it trains
+MADE = {"made_by_init", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}
 
 
 def described(value, path, digests=None):
     """Return what JSON is to say of a value, so that what differs reads differently.
 
-    An object is its class, a digest of the file of each of its classes, and all attributes that it
-    and they have, but for what a network's init and descent make, and what a cached_property keeps.
-    An array is its dtype, shape and digest. digests remembers, by id, those of large arrays: each
-    is read once. Without it, for a record, digests are left out.
+    An object is all attributes that it and its classes have, but for what a network's init and
+    descent make, and what a cached_property keeps; and its classes, each with a digest of its file
+    and, of its methods, the lines, and what they hold from around the class. An array is its dtype,
+    shape and digest. digests remembers, by id, those of large arrays: each is read once. Without
+    it, for a record, all that but the attributes is left out.
     Raises ValueError, with the value's path, for what is none of these.
     """
     value = value.item() if isinstance(value, np.generic) else value
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return value
+    if kind is dict and digests is None:
+        return {str(name): described(item, f"{path}.{name}") for name, item in value.items()}
     if kind in (list, tuple, set, frozenset, dict):
         items = [described(item, f"{path}[{i}]", digests)
                  for i, item in enumerate(value.items() if kind is dict else value)]
@@ -1540,22 +1556,32 @@ def described(value, path, digests=None):
             digests[id(value)] = digest
             weakref.finalize(value, digests.pop, id(value))  # another may get its id
         return array | {"digest": digest}
+    classes, attributes = [], {}
     try:
-        files, attributes = [file_digest(each) for each in kind.__mro__[:-1]], {}
         for each in reversed(kind.__mro__[:-1]):
-            attributes |= {name: item for name, item in vars(each).items()
-                           if isinstance(item, TOLD) and not name.startswith("__")}
+            classes.append([each.__qualname__, file_digest(each)])
+            for name, item in vars(each).items():
+                function = inspect.unwrap(getattr(item, "__func__", getattr(item, "fget", item)))
+                if inspect.isfunction(function) and function.__code__.co_filename != "<string>":
+                    around = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+                    around.pop("__class__", None)
+                    classes[-1] += [function.__code__.co_firstlineno,
+                                    *[cell.cell_contents for cell in around.values()]]
+                elif isinstance(item, TOLD) and not name.startswith("__"):
+                    attributes[name] = item
         attributes |= vars(value)
     except (OSError, TypeError, KeyError):
-        files = []
-    check(files and kind.__basicsize__ == Plain.__basicsize__,
+        classes = []
+    check(classes and kind.__basicsize__ == Plain.__basicsize__,
           f"a store cannot tell all about {path}, a {kind.__name__}: give its class a file, and "
           "plain attributes")
-    made = MADE | getattr(value, "made", set()) if isinstance(value, Network) else ()
-    attributes = {name: described(item, f"{path}.{name}", digests)
-                  for name, item in attributes.items() if name not in made and not isinstance(
-                      getattr(kind, name, None), functools.cached_property)}
-    return attributes | {"class": kind.__name__ if digests is None else [kind.__qualname__, *files]}
+    made = MADE | getattr(value, "made_by_init", set()) if isinstance(value, Network) else ()
+    told = {name: described(item, f"{path}.{name}", digests) for name, item in attributes.items()
+            if name not in made and not isinstance(
+                getattr(kind, name, None), functools.cached_property)}
+    if digests is None:
+        return told | {"class": kind.__name__}
+    return told | {"class": described(classes, f"the class of {path}", digests)}
 
 
 def arguments_of(settings):
@@ -1574,15 +1600,13 @@ def arguments_of(settings):
     return arguments
 
 
-def key_of(arguments, digests):
-    """Write the complete call of train in JSON: the key of a run in a store."""
-    call = {name: described(value, name, digests) for name, value in arguments.items()}
-    return json.dumps(call | {"iis": file_digest(Network)})
+def call_of(arguments, digests=None):
+    """Return all arguments as JSON is to say them: with digests the key, without for a record."""
+    return {name: described(value, name, digests) for name, value in arguments.items()}
 
 
-def as_record(settings, run):
+def as_record(call, run):
     """Describe a run and what came of it, for stores and --json; `budget` is train's `examples`."""
-    call = {name: described(value, name) for name, value in arguments_of(settings).items()}
     for kind in ("problem", "network"):
         call[kind] = {"name": call[kind]["class"]} | call[kind]
     last = run.history[-1]
@@ -1595,7 +1619,7 @@ def as_record(settings, run):
 def run_one(settings, stopping=None):
     """Call train(**settings). With its next test it ends if we are `stopping`, or Python is."""
     def report(run):
-        if stopping and (stopping.is_set() or not threading.main_thread().is_alive()):
+        if stopping and (stopping.is_set() or concurrent.futures.thread._shutdown):
             raise KeyboardInterrupt
         if settings.get("report"):
             settings["report"](run)
@@ -1616,6 +1640,13 @@ def ask(store, question, *values):
         raise ValueError(f"cannot use the store {store}: {error}") from None
 
 
+def stored_run(store, key):
+    """Return the Run that a store has for a key, without a network, or None."""
+    for record, in ask(store, "SELECT record FROM runs WHERE run = ?", key):
+        record = json.loads(record)
+        return Run(**{name: record[name] for name in ("solved_at", "examples", "history")})
+
+
 def sweep(runs, executor=None, store=None, jobs=None):
     """Train runs, dicts of train's arguments, some at a time; yield (settings, Run) as each ends.
 
@@ -1630,8 +1661,8 @@ def sweep(runs, executor=None, store=None, jobs=None):
     The key is the call of train, with all attributes of problem and network, and a digest of the
     files in which their classes stand, and of iis.py: any edit of these trains their runs anew.
     What a class reads from elsewhere, such as the command line or a module, must be an attribute.
-    Each run works on a copy of its network, and a shallow one of its problem. A run that fails, or
-    cannot be stored, is yielded with its exception in place of the Run. Once the caller stops
+    Each run works on copies of its problem and network, which share large arrays. A run that fails,
+    or cannot be stored, is yielded with its exception in place of the Run. Once the caller stops
     listening, or the script ends, runs in threads of our own end with their next test.
     Raises ValueError for jobs below 1, and for a store that cannot be used or is not ours.
     """
@@ -1649,15 +1680,16 @@ def sweep(runs, executor=None, store=None, jobs=None):
 
 def results(runs, executor, store, jobs):
     """Do what sweep says; yield its pairs."""
-    pool, most = executor or ThreadPoolExecutor(jobs), math.inf if executor else jobs
+    pool = executor or concurrent.futures.ThreadPoolExecutor(jobs)
+    most = math.inf if executor else 2 * jobs  # so that no thread has to wait for the caller
     stopping, ended, futures, digests = threading.Event(), queue.SimpleQueue(), set(), {}
     further = () if executor else (stopping,)
 
-    def keep(settings, key, future):  # is called as soon as a run has ended
+    def keep(settings, key, call, future):  # is called as soon as a run has ended
         try:
             run = future.result()
-            if key:
-                record = json.dumps(as_record(settings, run))
+            if store:
+                record = json.dumps(as_record(call, run))
                 ask(store, "INSERT OR IGNORE INTO runs VALUES (?, ?)", key, record)
         except BaseException as error:  # the run's, the store's, or it was cancelled
             run = error
@@ -1672,22 +1704,22 @@ def results(runs, executor, store, jobs):
         for settings in runs:
             try:
                 settings = dict(settings)
-                arguments = arguments_of(settings)
-                key = key_of(arguments, digests) if store else None
-                rows = ask(store, "SELECT record FROM runs WHERE run = ?", key) if store else []
-                job = settings | {"problem": copy.copy(settings["problem"]),
-                                  "network": copy.deepcopy(settings["network"])}
+                arguments, key, call, found = arguments_of(settings), None, None, None
+                if store:
+                    call = call_of(arguments)
+                    key = json.dumps(call_of(arguments, digests) | {"iis": file_digest(Network)},
+                                     sort_keys=True)
+                    found = stored_run(store, key)
+                if not found:
+                    copies = {name: copied(settings[name]) for name in ("problem", "network")}
+                    future = pool.submit(run_one, settings | copies, *further)
             except Exception as error:
-                yield settings, error
+                found = error
+            if found:
+                yield settings, found
                 continue
-            if rows:
-                record = json.loads(rows[0][0])
-                names = "solved_at", "examples", "history"
-                yield settings, Run(**{name: record[name] for name in names})
-                continue
-            future = pool.submit(run_one, job, *further)
             futures.add(future)
-            future.add_done_callback(functools.partial(keep, settings, key))
+            future.add_done_callback(functools.partial(keep, settings, key, call))
             while len(futures) >= most:
                 yield next_ended()
         while futures:
@@ -1931,7 +1963,7 @@ def train_all(given, runs, found, looks):
             if ended:
                 done.add(key)
             if "json" in given:
-                record = as_record(settings, run)
+                record = as_record(call_of(arguments_of(settings)), run)
                 if not ended:
                     record |= {"event": "eval"} | record.pop("history")[-1]
                 print(json.dumps(record), flush=True)

@@ -3,7 +3,9 @@
 import ast
 import contextlib
 import copy
+import functools
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -16,7 +18,8 @@ import sys
 import threading
 import time
 import tokenize
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -997,12 +1000,12 @@ train(odd(Own, classes=(4, 4, 1)), MLP())   classes must be integers .* from 2 u
 train(odd(ParitySum, label=lambda self, bits: 1 - 2 * bits[:, :2].astype(int)), MLP())
     labels must be integers .* numbered from 0 up .* not -1 to
 train(odd(Own, sample=lambda self, rng, size: Own().sample(rng, 500)), MLP())
-    sample must return 100 inputs, if asked for so many, not .500, 12
+    sample must return 50 inputs, if asked for so many, not .500, 12
 train(drawn(Own(), lambda x, y: x), MLP())   sample must return NumPy arrays, inputs and labels
 train(drawn(Own(), lambda x, y: (x.tolist(), y)), MLP())   sample must return NumPy arrays
 train(drawn(Own(), lambda x, y: (x, np.ma.masked_less(y, 1))), MLP())   none is masked
 train(drawn(Own(), lambda x, y: (np.where(x, x, np.nan), y)), MLP())   inputs must be finite numbers
-train(drawn(Own(), lambda x, y: (x, y * 0.5)), MLP())   labels must be integers .* not float64 .100, 3
+train(drawn(Own(), lambda x, y: (x, y * 0.5)), MLP())   labels must be integers .* not float64 .50, 3
 train(drawn(Own(), lambda x, y: (x, y.astype(int) * [1, 1, 0])), MLP())
     parity has one answer in 100.0% of the test
 train(odd(Own, sample=lambda self, rng, size: Own().sample(np.random.default_rng(42), size)), MLP())
@@ -1203,101 +1206,231 @@ def test_a_cluster_comes_to_the_same_when_a_worker_is_killed(tmp_path):
     assert outcomes(found) == expected and len(found) == 40
 
 
-def test_a_store_holds_what_came_of_calls_and_nothing_is_trained_twice(tmp_path, monkeypatch):
+def test_a_store_holds_what_came_of_calls_and_nothing_is_trained_twice(tmp_path):
     first = list(iis.sweep(small(), store=tmp_path / "runs"))
     rows = stored(tmp_path / "runs")
     assert len(rows) == 6
     for settings, run in first:
-        begins = "train(problem={problem}, network={network}, supervision='multi-task', p=0.5, "
-        begins = begins.format(**settings) + "examples=13000, batch=64, seed="
-        [call] = [call for call in rows if call.startswith(begins)]
-        assert call.endswith(f"# version {iis.VERSION}")
-        expected = {"event": "run", "history": run.history, "solved_at": run.solved_at,
-                    "accuracy": run.history[-1]["accuracy"]}
-        assert expected.items() <= json.loads(rows[call]).items()
+        [record] = [json.loads(record) for key, record in rows.items()
+                    if json.loads(key)["network"]["name"] == settings["network"].name
+                    and json.loads(key)["seed"] == settings["seed"]]
+        expected = {"event": "run", "history": run.history, "solved_at": run.solved_at, "p": 0.5,
+                    "budget": 13_000, "accuracy": run.history[-1]["accuracy"]}
+        assert expected.items() <= record.items() and record["problem"]["n"] == 20
     again = list(iis.sweep(small(), store=tmp_path / "runs"))
     assert outcomes(again) == outcomes(first) and all(run.network is None for _, run in again)
     assert {str(run.history) for _, run in again} == {str(run.history) for _, run in first}
     assert stored(tmp_path / "runs") == rows
-    monkeypatch.setattr(iis, "VERSION", iis.VERSION + 1)
-    assert all(run.network for _, run in iis.sweep(small(), store=tmp_path / "runs"))
-    assert len(stored(tmp_path / "runs")) == 12
 
 
 def test_what_is_one_run_in_other_words_is_stored_once(tmp_path):
     """An Explicit is trained explicitly, whatever is said; for the target alone, p is of no use."""
     [plain] = runs_of(lambda: iis.MLP(16), 1, 20, 3, examples=20_000)
     alone = [plain | {"supervision": "target", "p": p} for p in (0.1, 0.2)]
+    begun = iis.train(**plain | {"network": iis.MLP(16), "examples": 64, "seed": 5}).network
+    alone += [plain | {"supervision": "target", "network": begun, "examples": np.float64(2e4)}]
     in_turn = [plain | {"network": iis.Explicit(iis.MLP(16)), "supervision": kind}
                for kind in iis.SUPERVISIONS]
     in_turn += [plain | {"supervision": "explicit"}]
     for runs, words in ((alone, "target"), (in_turn, "explicit")):
         found = [run for _, run in iis.sweep(runs, store=tmp_path / words)]
         assert all(history(run) == history(found[0]) for run in found) and len(found) == len(runs)
-        [(call, record)] = stored(tmp_path / words).items()
-        assert f"network=MLP(width=16), supervision='{words}', examples=20000," in call
-        assert {"network": "mlp", "supervision": words}.items() <= json.loads(record).items()
+        [(key, record)] = stored(tmp_path / words).items()
+        for call in (json.loads(key), json.loads(record)):
+            assert call["supervision"] == words and call["network"]["width"] == 16
         assert not any(run.network for _, run in iis.sweep(runs, store=tmp_path / words))
     assert all(run.network == iis.Explicit(iis.MLP(16)) for run in found)
 
 
-MODULE = """
-import dataclasses, numpy as np, iis
-LOW = 0
-@dataclasses.dataclass
-class Own:
-    n: int = 12
-    tasks, classes, bit = ("easy", "hard"), (2, 2), 1
-    def sample(self, rng, size):
-        bits = rng.integers(LOW, 2, (size, self.n), dtype=np.uint8)
-        return bits, bits[:, [0, self.bit]].astype(int)
+WAYS = """
+import dataclasses, functools, sys, numpy as np, iis
+BIT = 1
+SET = {BIT}
+def helper(bits): return bits[:, :BIT].sum(axis=1) % 2
 
+class Base:
+    tasks, classes = ("easy", "hard"), (2, 2)
+    def sample(self, rng, size):
+        bits = rng.integers(0, 2, (size, 12), dtype=np.uint8)
+        return bits, np.stack([bits[:, 0], self.hard(bits)], axis=1).astype(int)
+class Nested(Base):
+    def hard(self, bits): return np.array([row[:BIT].sum() % 2 for row in bits])
+class Static(Base):
+    @staticmethod
+    def hard(bits): return bits[:, :BIT].sum(axis=1) % 2
+class Default(Base):
+    def hard(self, bits, bit=BIT): return bits[:, :bit].sum(axis=1) % 2
+class Global(Base):
+    def hard(self, bits): return bits[:, :max(SET)].sum(axis=1) % 2
+class Calls(Base):
+    def hard(self, bits): return helper(bits)
+class Named(Base):
+    def __init__(self, name, value): setattr(self, name, value)
+    def hard(self, bits): return bits[:, :list(vars(self).values())[-1]].sum(axis=1) % 2
+def local(bit):
+    class Local(Base):
+        def hard(self, bits): return bits[:, :bit].sum(axis=1) % 2
+    return Local()
+if BIT == 1:
+    class Twice(Base):
+        def hard(self, bits): return bits[:, :1].sum(axis=1) % 2
+else:
+    class Twice(Base):
+        def hard(self, bits): return bits[:, :6].sum(axis=1) % 2
+@dataclasses.dataclass(frozen=True)
+class Fields(Base):
+    data: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(12, int))
+    inside: object = Nested()
+    words: frozenset = frozenset({"a", "b", "c"})
+    @functools.cached_property
+    def table(self): return self.data[:BIT].sum()
+    def hard(self, bits): return bits[:, :self.table].sum(axis=1) % 2
 class Mine(iis.NumpyMLP):
     factor = 1.0
+problems = [Nested(), Static(), Default(), Global(), Calls(), Twice(), Fields(), local(BIT)]
+problems += [Named(name, BIT) for name in ("memory", "params", "shapes", "trained", "p", "seed")]
+def main():
+    runs = [dict(problem=problem, network=Mine(8), examples=640) for problem in problems]
+    runs += [dict(problem=iis.ParitySum(9, 2), network=iis.MLP(8), examples=640)]
+    found = list(iis.sweep(runs, store=sys.argv[1]))
+    assert all(isinstance(run, iis.Run) for _, run in found), found
+    print(sum(run.network is not None for _, run in found))
 
-def runs(**settings):
-    return [dict(problem=Own(), network=Mine(8), examples=640) | settings]
+if __name__ == "__main__":
+    main()
 """
 
 
-def test_a_store_never_takes_one_run_for_another(tmp_path):
-    def trained(source, call="runs()", name="mine"):
-        """How many of a module's runs are trained, and not found in the store."""
-        (tmp_path / f"{name}.py").write_text(source)
-        code = f"""
-import sys; sys.path[:0] = [{str(HERE)!r}, {str(tmp_path)!r}]
-import numpy as np, iis, {name}
-found = list(iis.sweep(eval({call!r}, vars({name})), store={str(tmp_path / 'runs')!r}))
-assert all(isinstance(run, iis.Run) for _, run in found), found
-print(sum(run.network is not None for _, run in found))
-"""
-        return int(python(code, PYTHONDONTWRITEBYTECODE="1"))
+def test_a_store_never_takes_one_run_for_another_and_finds_the_same_again(tmp_path):
+    def trained(ways=WAYS, code=SOURCE, options=["ways.py"], **environment):
+        """How many of a script's runs are trained, and not found in the store."""
+        (tmp_path / "ways.py").write_text(ways)
+        (tmp_path / "iis.py").write_text(code)
+        done = command(*options[1:], "runs", file=options[0], cwd=tmp_path, env=os.environ | {
+            "PYTHONDONTWRITEBYTECODE": "1"} | environment)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
 
-    assert trained(MODULE) == 1
-    for same in ("runs(examples=64e1)", "runs(examples=np.int64(640), batch=64.0)",
-                 "runs(seed=np.uint8(0))", "[dict(reversed(runs()[0].items()))]",
-                 "runs(problem=Own(np.int64(12)))"):
-        assert trained(MODULE, same) == 0
-    for a, b in (("(2, 2), 1", "(2, 2), 11"), ("[0, self.bit]", "[self.bit, 0]"), ("1.0", "2.0"),
-                 ("LOW = 0", "LOW = 1")):  # a constant that sample reads
-        assert trained(MODULE.replace(a, b)) == 1
-    assert trained(MODULE, name="yours") == 1  # the same in another module
-    for other in ("runs(problem=Own(13))", "runs(seed=1)"):
-        assert trained(MODULE, other) == 1
+    assert trained() == 15 and len(stored(tmp_path / "runs")) == 15
+    assert trained(WAYS + "    print(end='')\n", PYTHONHASHSEED="3") == 0  # more below the guard
+    used = "import ways, numpy; [p.sample(numpy.random.default_rng(), 9) for p in ways.problems]"
+    assert trained(options=["-c", f"{used}; ways.main()"]) == 0  # imported, and used before
+    assert trained(WAYS.replace("BIT = 1", "BIT = 6", 1)) == 14
+    assert trained(code=SOURCE.replace("return np.stack([sums, sums % 2]",
+                                       "return np.stack([sums, sums % 3 % 2]")) == 15
+    record = json.loads([*stored(tmp_path / "runs").values()][0])
+    assert record["problem"]["class"] == "Nested" and record["p"] == 0.2 and record["seed"] == 0
+
+
+class Counts(Own):
+    """A problem with a list, which it changes."""
+    def __init__(self, bit):
+        self.bit, self.seen, self.large = bit, [], np.zeros(200_000)
+
+    def sample(self, rng, size):
+        self.seen.append(size)
+        bits, labels = super().sample(rng, size)
+        labels[:, 2] = bits[:, self.bit]
+        return bits, labels
+
+
+def test_what_changes_after_it_was_yielded_is_trained_and_stored_as_it_was(tmp_path):
+    def runs():
+        problem, network, settings = Counts(0), iis.MLP(8), {"examples": 64_000}
+        for bit in (0, 5, 0):
+            problem.bit, network.width = bit, 8 + bit
+            settings |= {"problem": problem, "network": network}
+            yield settings
+        assert problem.seen == []
+
+    found = list(iis.sweep(runs(), store=tmp_path / "runs"))
+    assert len(found) == 3 and all(isinstance(run, iis.Run) for _, run in found)
+    records = [json.loads(record) for record in stored(tmp_path / "runs").values()]
+    for record in records:
+        bit = record["problem"]["bit"]
+        alone = iis.train(Counts(bit), iis.MLP(8 + bit), examples=64_000)
+        assert record["network"]["width"] == 8 + bit and len(records) == 2
+        assert [kept | {"seconds": 0} for kept in record["history"]] == history(alone)
 
 
 def test_what_differs_is_described_otherwise_and_arrays_by_their_content():
-    array = np.arange(9_999.0)
-    changed = array.copy()
-    changed[5_000] += 1e-9
-    values = [array, changed, array.astype(int), array.reshape(-1, 1), None, True, 1, 1.5, "1",
-              (1,), [[1]], Own(), iis.MLP(), iis.NumpyMLP(), iis.Explicit(iis.MLP())]
-    assert len({iis.described(value) for value in values}) == len(values)
-    assert iis.described(array) == iis.described(array.copy())
-    assert iis.described(64e3) == iis.described(np.int64(64_000)) == "64000"
-    for thing in (lambda: 1, {1, 2}, np.array([None]), np.ma.masked_less(array, 3)):
-        with pytest.raises(ValueError, match="a store cannot tell all about a"):
-            iis.described(thing)
+    def key(value):
+        return json.dumps(iis.described(value, "x", {}), sort_keys=True)
+
+    def made(bit):
+        class Own(globals()["Own"]):
+            def hard(self):
+                return bit
+        return Own()
+
+    array, own, changed = np.arange(9_999.0), Own(), iis.ParitySum(30, 2)
+    other, changed.k, own.bit = array.copy(), 6, 3
+    other[5_000] += 1e-9
+    late = type("Own", (Own,), {})
+    late.bit = 3  # an attribute of the class
+    values = [array, other, array.astype(int), array.reshape(-1, 1), None, True, 1, 1.5, "1", [1],
+              (1,), {1}, {1: 1}, [[1]], Own(), own, late(), iis.MLP(), iis.NumpyMLP(),
+              iis.Explicit(iis.MLP()), iis.ParitySum(30, 2), iis.ParitySum(30, 6), changed,
+              {1: 2, 3: 4}, {3: 4, 1: 2}, made(1), made(2), {"self": made(1)}]
+    assert len({key(value) for value in values}) == len(values)
+    assert key(array) == key(array.copy()) and key({2, 1}) == key({1, 2}) and key(np.int8(1)) == "1"
+    for thing in (lambda: 1, np.sum, np.array([None]), np.ma.masked_less(array, 3), io.StringIO(),
+                  functools.partial(max), Counter(), odd(Own), made(lambda: 1), array.dtype):
+        with pytest.raises(ValueError, match=f"a store cannot tell all about .*x.*, an? "):
+            key([thing])
+
+
+def test_a_large_array_is_read_once_and_many_keys_and_rows_are_read_at_once(tmp_path, monkeypatch):
+    own, digests, read, sha256 = Own(), {}, [], iis.hashlib.sha256
+    own.data = np.zeros(300_000)
+    monkeypatch.setattr(iis.hashlib, "sha256", lambda data: read.append(len(data)) or sha256(data))
+    for seed in range(10):
+        iis.described({"problem": own, "seed": seed}, "run", digests)
+    assert read.count(300_000) == 1
+    del own
+    assert not digests
+
+
+def test_runs_are_taken_as_threads_are_free_and_another_thread_may_carry_on(tmp_path):
+    taken = itertools.count()
+    runs = iis.sweep((small(1)[0] | {"seed": next(taken)} for _ in itertools.count()), jobs=2,
+                     store=tmp_path / "runs")
+    found = [next(runs) for _ in range(2)]
+    with ThreadPoolExecutor(1) as pool:
+        found += [pool.submit(next, runs).result() for _ in range(2)]
+    runs.close()
+    assert next(taken) <= 4 + 4 and len(stored(tmp_path / "runs")) >= 4
+    assert sorted(settings["seed"] for settings, _ in found)[:2] == [0, 1]
+
+
+def test_a_script_that_ends_while_it_holds_a_sweep_ends_it_and_keeps_what_is_done(tmp_path):
+    code = f"""
+import iis
+def runs():
+    yield dict(problem=iis.ParitySum(8, 2), network=iis.MLP(4), examples=640)
+    for seed in range(40):
+        yield dict(problem=iis.ParitySum(), network=iis.MLP(), supervision="target", seed=seed,
+                   examples=10**12)
+held = iis.sweep(runs(), store={str(tmp_path / 'runs')!r})
+print(next(held)[1].examples)
+"""
+    assert python(code) == "640\n" and len(stored(tmp_path / "runs")) == 1
+
+
+class Cancels(ThreadPoolExecutor):
+    """An executor that cancels every second run."""
+    def submit(self, function, settings):
+        future = super().submit(function, settings)
+        if settings["seed"] % 2:
+            future = Future()
+            future.cancel()
+        return future
+
+
+def test_a_run_that_a_foreign_executor_cancels_is_yielded_and_the_others_go_on():
+    with Cancels(1) as pool:
+        found = [run for _, run in iis.sweep(small(4)[:4], executor=pool)]
+    assert sorted(type(run).__name__ for run in found) == 2 * ["CancelledError"] + 2 * ["Run"]
 
 
 def test_only_a_store_needs_sqlite(tmp_path):
@@ -1317,7 +1450,7 @@ except ValueError as error:
     lambda runs: runs.close(), lambda runs: runs.throw(KeyboardInterrupt)])
 def test_what_ended_while_the_caller_was_busy_is_stored(tmp_path, stop):
     ended = []  # each is evaluated once
-    runs = iis.sweep(small(examples=640, report=ended.append), store=tmp_path / "runs")
+    runs = iis.sweep(small(examples=640, report=ended.append), store=tmp_path / "runs", jobs=3)
     next(runs)
     while len(ended) < 6:
         time.sleep(0.01)
