@@ -1318,8 +1318,9 @@ def test_a_store_never_takes_one_run_for_another_and_finds_the_same_again(tmp_pa
     assert trained(WAYS.replace("BIT = 1", "BIT = 6", 1)) == 14
     assert trained(code=SOURCE.replace("return np.stack([sums, sums % 2]",
                                        "return np.stack([sums, sums % 3 % 2]")) == 15
-    record = json.loads([*stored(tmp_path / "runs").values()][0])
-    assert record["problem"]["class"] == "Nested" and record["p"] == 0.2 and record["seed"] == 0
+    for record in map(json.loads, stored(tmp_path / "runs").values()):
+        assert record["problem"]["class"] in WAYS + "ParitySum" and record["p"] == 0.2
+        assert record["seed"] == 0 and record["problem"].get("p", 1) in (1, 6)
 
 
 class Counts(Own):
