@@ -73,7 +73,7 @@ SUPERVISIONS = ("target", "multi-task", "multi-label", "explicit", "curriculum")
 def supervise(labels, rng, supervision, p=0.2):
     """Mask some of the labels, integers (size, tasks): return int64, -1 where masked.
 
-    target       leaves the target's answer alone: the control, without any help
+    target       shows the target's answer only: the control, without any help
     multi-task   one answer: a helper's with probability p, else the target's
     curriculum   the same; train has p = 1 until the helpers are learned, then p = 0
     multi-label  all answers
@@ -516,13 +516,18 @@ import os
 import queue
 import re
 import shutil
+import signal
 import sys
 import textwrap
 import weakref
 import concurrent.futures.thread
+if __name__ == "__main__":  # while Numba loads, Ctrl-C ends all, in silence
+    BEFORE = signal.signal(signal.SIGINT, signal.SIG_DFL)
 import numba
 import numba.core.caching
 import numba.core.compiler
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, BEFORE)
 
 
 def say(words):
@@ -1526,36 +1531,30 @@ TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.
 MADE = {"made_by_init", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}
 
 
-def described(value, path, digests=None):
+def described(value, path, digests):
     """Return what JSON is to say of a value, so that what differs reads differently.
 
     An object is all attributes that it and its classes have, but for what a network's init and
-    descent make, and what a cached_property keeps; and its classes, each with a digest of its file
-    and, of its methods, the lines, and what they hold from around the class. An array is its dtype,
-    shape and digest. digests remembers, by id, those of large arrays: each is read once. Without
-    it, for a record, all that but the attributes is left out.
+    descent make, and what a cached_property keeps; and its classes, each with a digest of its file,
+    its methods' lines, and what they hold from around the class. An array is its dtype, shape and
+    digest; digests remembers those of large arrays, by id, so that each is read once.
     Raises ValueError, with the value's path, for what is none of these.
     """
     value = value.item() if isinstance(value, np.generic) else value
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return value
-    if kind is dict and digests is None:
-        return {str(name): described(item, f"{path}.{name}") for name, item in value.items()}
     if kind in (list, tuple, set, frozenset, dict):
         items = [described(item, f"{path}[{i}]", digests)
                  for i, item in enumerate(value.items() if kind is dict else value)]
         items = sorted(items, key=json.dumps) if kind in (set, frozenset) else items
-        return items if kind is list or digests is None else {kind.__name__: items}
+        return items if kind is list else {kind.__name__: items}
     if kind in (np.ndarray, np.memmap) and not value.dtype.hasobject:
-        array = {"dtype": str(value.dtype), "shape": value.shape}
-        if digests is None:
-            return array
         digest = digests.get(id(value)) or hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
         if value.nbytes > 1e6 and id(value) not in digests:
             digests[id(value)] = digest
             weakref.finalize(value, digests.pop, id(value))  # another may get its id
-        return array | {"digest": digest}
+        return {"dtype": str(value.dtype), "shape": value.shape, "digest": digest}
     classes, attributes = [], {}
     try:
         for each in reversed(kind.__mro__[:-1]):
@@ -1565,8 +1564,9 @@ def described(value, path, digests=None):
                 if inspect.isfunction(function) and function.__code__.co_filename != "<string>":
                     around = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
                     around.pop("__class__", None)
-                    classes[-1] += [function.__code__.co_firstlineno,
-                                    *[cell.cell_contents for cell in around.values()]]
+                    held = [cell.cell_contents for cell in around.values()]
+                    held = described(held, f"{path}, in {name}", digests) if held else []
+                    classes[-1] += [function.__code__.co_firstlineno, *held]
                 elif isinstance(item, TOLD) and not name.startswith("__"):
                     attributes[name] = item
         attributes |= vars(value)
@@ -1579,9 +1579,7 @@ def described(value, path, digests=None):
     told = {name: described(item, f"{path}.{name}", digests) for name, item in attributes.items()
             if name not in made and not isinstance(
                 getattr(kind, name, None), functools.cached_property)}
-    if digests is None:
-        return told | {"class": kind.__name__}
-    return told | {"class": described(classes, f"the class of {path}", digests)}
+    return told | {"class": classes}
 
 
 def arguments_of(settings):
@@ -1600,20 +1598,28 @@ def arguments_of(settings):
     return arguments
 
 
-def call_of(arguments, digests=None):
-    """Return all arguments as JSON is to say them: with digests the key, without for a record."""
-    return {name: described(value, name, digests) for name, value in arguments.items()}
+def key_of(settings, digests):
+    """Write the call train(**settings), complete, in JSON: the key of a run in a store."""
+    call = {name: described(value, name, digests) for name, value in arguments_of(settings).items()}
+    return json.dumps(call | {"iis": file_digest(Network)}, sort_keys=True)
 
 
-def as_record(call, run):
+def as_record(key, run):
     """Describe a run and what came of it, for stores and --json; `budget` is train's `examples`."""
+    def without_digests(item):
+        item.pop("digest", None)
+        if "class" in item:
+            item["class"] = item["class"][-1][0]
+        return item
+
+    call, last = json.loads(key, object_hook=without_digests), run.history[-1]
+    del call["iis"]
     for kind in ("problem", "network"):
         call[kind] = {"name": call[kind]["class"]} | call[kind]
-    last = run.history[-1]
     return {"event": "run"} | call | {
-        "budget": call["examples"], "examples": run.examples, "solved": run.solved_at is not None,
-        "solved_at": run.solved_at, "seconds": last["seconds"], "accuracy": last["accuracy"],
-        "history": run.history}
+        "budget": call.pop("examples"), "examples": run.examples, "solved_at": run.solved_at,
+        "solved": run.solved_at is not None, "seconds": last["seconds"],
+        "accuracy": last["accuracy"], "history": run.history}
 
 
 def run_one(settings, stopping=None):
@@ -1685,11 +1691,11 @@ def results(runs, executor, store, jobs):
     stopping, ended, futures, digests = threading.Event(), queue.SimpleQueue(), set(), {}
     further = () if executor else (stopping,)
 
-    def keep(settings, key, call, future):  # is called as soon as a run has ended
+    def keep(settings, key, future):  # is called as soon as a run has ended
         try:
             run = future.result()
-            if store:
-                record = json.dumps(as_record(call, run))
+            if key:
+                record = json.dumps(as_record(key, run))
                 ask(store, "INSERT OR IGNORE INTO runs VALUES (?, ?)", key, record)
         except BaseException as error:  # the run's, the store's, or it was cancelled
             run = error
@@ -1704,22 +1710,18 @@ def results(runs, executor, store, jobs):
         for settings in runs:
             try:
                 settings = dict(settings)
-                arguments, key, call, found = arguments_of(settings), None, None, None
-                if store:
-                    call = call_of(arguments)
-                    key = json.dumps(call_of(arguments, digests) | {"iis": file_digest(Network)},
-                                     sort_keys=True)
-                    found = stored_run(store, key)
+                key = key_of(settings, digests) if store else None
+                found = stored_run(store, key) if store else None
                 if not found:
                     copies = {name: copied(settings[name]) for name in ("problem", "network")}
                     future = pool.submit(run_one, settings | copies, *further)
             except Exception as error:
                 found = error
-            if found:
+            if found:  # in the store, or at fault
                 yield settings, found
                 continue
             futures.add(future)
-            future.add_done_callback(functools.partial(keep, settings, key, call))
+            future.add_done_callback(functools.partial(keep, settings, key))
             while len(futures) >= most:
                 yield next_ended()
         while futures:
@@ -1785,14 +1787,14 @@ def numeric(text):
 
 def parse(argv):
     """Return {option: value} of those given. What is wrong is said in one line, with status 2."""
-    supervisions = supervise.__doc__.split("\n\n")[1].rstrip()
+    _, _, supervisions = (supervise.__doc__ or "").partition("\n\n")  # none with python -OO
     parser = argparse.ArgumentParser(
         "iis.py", usage="python iis.py [options]", allow_abbrev=False,
         argument_default=argparse.SUPPRESS,  # what is not given is not there
         description="Train networks on a hard question, with and without easier ones in the data.",
         epilog="supervision: which answers to its questions an example tells. The hard question\n"
-               f"is the target, the easier ones are helpers.\n{supervisions}\n\nexamples:\n"
-               "  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2\n"
+               f"is the target, the easier ones are helpers.\n{supervisions.rstrip()}\n\nexamples:"
+               "\n  python iis.py --p 0.2 --n 50 --k 5\n  python iis.py --problem lego --show 2\n"
                "  python plots.py explore            (a window with sliders)",
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80))
     parser.error = lambda message: parser.exit(2, f"iis.py: {message}\n")
@@ -1818,11 +1820,13 @@ def pick(user, given):
 
 
 def planned(given):
-    """Return train's arguments for all runs asked for. ValueError for an option of no use."""
+    """Return train's arguments for all runs asked for. ValueError for what cannot be done."""
     problem = PROBLEMS[given.get("problem", "parity")]
     names, supervision, tuned = USUAL[problem.name]
     names = [given["network"]] if "network" in given else names
     networks = [NETWORKS[name] for name in names]
+    check(problem is ParitySum or networks == [Transformer], f"network {names[0]} reads bits, "
+          f"{problem.name} has sequences: take --network transformer")
     given = {"supervision": supervision, "seed": 0, "seeds": 1} | given
     useful = {"seeds", "json"} if "json" in given else {"seeds", "show"}
     for user in (problem, *networks, train, sweep):
@@ -1841,19 +1845,24 @@ def planned(given):
         for network in networks:
             settings = pick(train, given) | {"problem": problem(**pick(problem, given))}
             runs.append(settings | {"network": network(**pick(network, given))})
+    for settings in runs[: len(networks)]:  # as train will do it
+        call = inspect.signature(train).bind(**settings)
+        call.apply_defaults()
+        check_call(**pick(check_call, call.arguments))
+        copied(settings["network"]).init(settings["problem"], np.random.default_rng(0))
     return runs
 
 
-def asked(settings):
+def tasks_trained(settings):
     """Return the tasks that training asks about. The others have no accuracy worth telling."""
     tasks = settings["problem"].tasks
     return tasks[-1:] if settings["supervision"] == "target" else tasks
 
 
-def table(found):
+def table(runs):
     """Write who learned what, of (settings, Run) pairs: a line of 80 letters for each kind."""
     groups, line = {}, "{:11} {:18} {:>9} {:>9} {:>11} {:>17}"
-    for settings, run in found:
+    for settings, run in runs:
         key = settings["supervision"] == "target", settings["network"].name, settings["supervision"]
         groups.setdefault(key, []).append((settings, run))
     *helpers, target = settings["problem"].tasks
@@ -1865,12 +1874,30 @@ def table(found):
                  for task in (*helpers, target)]
         worst = "not asked" if control or not helpers else f"{min(right[:-1]):.1f} %"
         lines.append(line.format(network, data, worst, f"{right[-1]:.1f} %", *outcome(group)))
-    words = f"Learned: {target} is right on 99 % of 10,000 new examples."
+    if len(helpers) > 1:
+        lines += by_task(groups)
+    words = f"Learned means: {target} is right on 99 % of 10,000 new examples."
     if len({supervision for _, _, supervision in groups}) > 1:
         words += f" The control, {target} alone, may see as many."
-    if len(found) > len(groups):
+    if len(runs) > len(groups):
         words += " Of several seeds: the median (least-most)."
+    if not any(run.solved_at for _, run in runs):
+        words += " Here no run learned. Try more --examples, a smaller --k, or more help: "
+        words += "--supervision multi-label tells all answers."
     return "\n".join([*lines, "", textwrap.fill(words, 80)])
+
+
+def by_task(groups):
+    """Write when each task was learned: a line for each, of those that were trained."""
+    lines = ["", "when the answers were 99 % right, and how right they are in the end"]
+    for (_, network, supervision), group in sorted(groups.items()):
+        for task in tasks_trained(group[0][0]):
+            seen = [next((test["examples"] for test in run.history
+                          if test["accuracy"][task] >= 0.99), np.inf) for _, run in group]
+            right = np.median([100 * run.history[-1]["accuracy"][task] for _, run in group])
+            after = f"after {np.median(seen):,.0f}" if np.median(seen) < np.inf else "not yet"
+            lines.append(f"{network:11} {supervision:18} {task:>9} {after:>21} {right:>17.1f} %")
+    return lines
 
 
 def outcome(group):
@@ -1890,11 +1917,22 @@ def rounded(count):
     return f"{count / 1e3:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
 
 
-def progress(text=""):
-    """Show a line in place of the one before, on standard error if that is a terminal."""
+def progress(*fields):
+    """Show those fields that fit on one line of standard error, in place of the line before.
+
+    Where that is no terminal, write a line every half minute."""
+    line, room = "", shutil.get_terminal_size().columns
+    for field in fields:
+        if len(line) + len(field) + 2 < room:
+            line += ", " * bool(line) + field
     if sys.stderr and sys.stderr.isatty():
-        text = text[: shutil.get_terminal_size().columns - 1]
-        print(end=f"\r\033[K{text}", file=sys.stderr, flush=True)
+        print(end=f"\r\033[K{line}", file=sys.stderr, flush=True)
+    elif fields and time.perf_counter() > progress.said + 30:
+        progress.said = time.perf_counter()
+        say(line)
+
+
+progress.said = time.perf_counter()
 
 
 def show(problem, inputs, labels, answers):
@@ -1906,19 +1944,24 @@ def show(problem, inputs, labels, answers):
             for task, place in enumerate(problem.places(inputs[[i]])[0]):
                 names[task] += " " + "abcdefghijklmnopqrstuvwxyz"[example[place, 0]]
         print()
+        hidden = getattr(problem, "support", np.zeros(0, int))
         for line in problem.show(example).splitlines():
-            marks = ["^" if j in getattr(problem, "support", ()) else " " for j in range(len(line))]
-            for start in range(0, len(line), 72):
+            marks = np.where(np.isin(np.arange(len(line)), hidden), "^", " ")
+            for start in range(0, min(len(line), 288), 72):
                 for text in (line, "".join(marks)):
                     if text[start : start + 72].strip():
                         print("    " + text[start : start + 72].rstrip())
+            if len(line) > 288:
+                places = textwrap.shorten(", ".join(map(str, hidden)), 200, placeholder=" ...")
+                words = f"... {len(line):,} bits in all. Hidden are, counted from 0: {places}"
+                print(textwrap.indent(textwrap.fill(words, 72), "    "))
         for who, (tasks, said) in {"": (problem.tasks, labels), **answers}.items():
             words = []
             for task, name, answer, label in zip(problem.tasks, names, said[i], labels[i]):
                 if task in tasks:
                     wrong = " (wrong)" if answer != label else ""
-                    words.append(f"{name} = {values[answer]}{wrong}".replace(" ", "~"))
-            text = textwrap.fill(who + ", ".join(words), 76).replace("~", " ")  # breaks at commas
+                    words.append(f"{name} = {values[answer]}{wrong}".replace(" ", "\xa0"))
+            text = textwrap.fill(who + ", ".join(words), 76).replace("\xa0", " ")  # at commas
             print(textwrap.indent(text, "    "))
     for who, (_, said) in answers.items():
         right = np.count_nonzero(said[:, -1] == labels[:, -1])
@@ -1926,63 +1969,65 @@ def show(problem, inputs, labels, answers):
     print("\n" if answers else "", flush=True)
 
 
-def picture(problem, looks):
+def picture(problem, snapshots):
     """Print how strongly an mlp reads each bit as it learns, a line whenever examples have doubled.
 
-    looks {"": [(examples seen, accuracies, W) after each test], "control": the same}.
+    snapshots {"": [(examples, accuracies, lengths of bits' weights) by test], "control": alike}.
     """
-    print("\nHow strongly the mlp reads each bit, from . to @, the strongest of its line:"
+    hidden = np.isin(np.arange(problem.n), problem.support)
+    bits = np.sort(np.argsort(~hidden, kind="stable")[:54])  # a line's: hidden ones, and others
+    few = f"\n{len(bits)} of the {problem.n:,} bits, hidden ones among them:" * (problem.n > 54)
+    print(f"\nHow strongly the mlp reads each bit, from . to @, the strongest of its line:{few}"
           f"\n\n examples   sum  parity  seed {problem.seed}")
-    for name, tests in looks.items():
+    for name, tests in snapshots.items():
         seen = tests[-1][0] if name else 0  # of the control the last line alone
-        for examples, right, W in tests:
+        for examples, right, lengths in tests:
             if examples >= 2 * seen or examples == tests[-1][0]:
                 seen = examples
-                lengths = np.linalg.norm(W[: problem.n], axis=1)  # of each bit's weights: (n,)
-                shades = "".join("..:-=+*#%@"[int(9.99 * x)] for x in lengths / lengths.max())
+                shades = "".join("..:-=+*#%@"[int(9.99 * x)] for x in lengths[bits] / lengths.max())
                 shares = f"{100 * right['sum']:3.0f} %" if "sum" in right else "    -"
                 shares += f"   {100 * right['parity']:3.0f} %"
                 print(f"{name or format(examples, ','):>9} {shares}  {shades}")
-    marks = "".join("^" if j in problem.support else " " for j in range(problem.n))
+    marks = "".join(np.where(hidden[bits], "^", " "))
     print(f"   hidden{' ' * 16}{marks.rstrip()}", flush=True)
 
 
-def train_all(given, runs, found, looks):
-    """Train runs, then their controls on as many examples; return {why one diverged: its settings}.
+def train_all(given, runs, found, snapshots):
+    """Train runs, then their controls on as many examples; return what diverged.
 
-    Fills found {(network, supervision, seed): (settings, Run)}, and looks as `picture` takes them.
+    That is {why: its settings}. Fills found {(network, supervision, seed): (settings, Run)}, with
+    the networks of the first seed alone, and snapshots as `picture` takes them.
     """
     controls, done, diverged, lock = [], set(), {}, threading.Lock()
-    wanted = runs[0]["supervision"]
+    wanted, first = runs[0]["supervision"], runs[0]["seed"]
     total = len(runs) if wanted == "target" else 2 * len(runs)  # each has its control
 
     def note(key, settings, run, ended=False):  # called after each test by the threads that train
         network, supervision, seed = key
+        accuracy = run.history[-1]["accuracy"]
+        right = {task: accuracy[task] for task in reversed(tasks_trained(settings))}
         with lock:
             found[key] = settings, run
             if ended:
                 done.add(key)
+                if seed != first:
+                    run.network = None  # not shown: its memory is free
             if "json" in given:
-                record = as_record(call_of(arguments_of(settings)), run)
+                record = as_record(key_of(settings, {}), run)
                 if not ended:
                     record |= {"event": "eval"} | record.pop("history")[-1]
                 print(json.dumps(record), flush=True)
-            elif not ended:
-                accuracy = run.history[-1]["accuracy"]
-                right = {task: accuracy[task] for task in reversed(asked(settings))}
-                if network == "mlp" and seed == runs[0]["seed"]:
-                    look = run.examples, right, run.network.params["W"].copy()
-                    name = "control" if supervision == "target" != wanted else ""
-                    looks.setdefault(name, []).append(look)
-                shares = ", ".join(f"{task} {100 * share:.1f} %" for task, share in right.items())
-                progress(f"{len(done)} of {total} runs; {network}, {supervision}, seed {seed}: "
-                         f"after {run.examples:,} examples {shares}")
+            elif not ended and network == "mlp" and seed == first:
+                W = run.network.params["W"][: settings["problem"].n]
+                name = "control" if supervision == "target" != wanted else ""
+                look = run.examples, right, np.linalg.norm(W, axis=1)  # (n, width) -> (n,)
+                snapshots.setdefault(name, []).append(look)
+            shares = [f"{task} {100 * share:.1f} %" for task, share in right.items()]
+            progress(f"{len(done)} of {total} runs", f"{network} {shares[0]}",
+                     f"after {run.examples:,} examples", f"{supervision}, seed {seed}", *shares[1:])
 
-    for stage in (runs, controls):
-        for settings in stage:
-            key = settings["network"].name, settings["supervision"], settings["seed"]
-            settings["report"] = functools.partial(note, key, settings)
-        with contextlib.closing(sweep(stage, **pick(sweep, given))) as results:
+    def follow(results):
+        with contextlib.closing(results):
             for settings, run in results:
                 if isinstance(run, Diverged):
                     found.pop(settings["report"].args[0], None)
@@ -1993,42 +2038,52 @@ def train_all(given, runs, found, looks):
                     settings["report"](run, ended=True)
                     if settings["supervision"] != "target":
                         control = {"supervision": "target", "examples": run.examples}
-                        controls.append(settings | control)
+                        controls.append(reported(settings | control))
+
+    def reported(settings):
+        key = settings["network"].name, settings["supervision"], settings["seed"]
+        return settings | {"report": functools.partial(note, key, settings)}
+
+    follow(sweep(map(reported, runs), **pick(sweep, given)))
+    follow(sweep(controls, **pick(sweep, given)))
     progress()
     return diverged
 
 
 def command(given, found):
     """Do what the options ask for, and fill found; return the status, 1 if a run diverged."""
-    runs, looks = planned(given), {}
+    runs, snapshots, progress.said = planned(given), {}, time.perf_counter()
     problem, seed = runs[0]["problem"], runs[0]["seed"]
     count = check_number("show", given.get("show", 0), 0, 10_000)
+    sweep([], **pick(sweep, given))  # refuses jobs, or a store
     inputs, labels = problem.sample(np.random.default_rng(seed), max(1, count))
     if "json" not in given:
-        print(problem.__doc__.splitlines()[0])
+        print((problem.__doc__ or problem.name).splitlines()[0])
         fields = [f"{name} = {getattr(problem, name)}" for name in problem.__dataclass_fields__]
         print(f"Here {', '.join(fields)}. For example:")
         show(problem, inputs, labels, {})
-    diverged = train_all(given, runs, found, looks)
+    diverged = train_all(given, runs, found, snapshots)
     for words, settings in diverged.items():
         say(f"{settings['network'].name}, seed {settings['seed']}: {words}")
-    if count:
-        answers = {}
-        for (network, supervision, drawn), (settings, run) in sorted(found.items()):
-            if drawn == seed and run.network:  # a run from the store has none
-                answers[f"{network} {supervision}: "] = asked(settings), run.network.predict(inputs)
-        print("What was answered:")
-        show(problem, inputs, labels, answers)
     if found and "json" not in given:
-        print(table(found.values()), flush=True)
-        conclude(problem, found, looks)
+        conclude(problem, seed, found, snapshots, inputs[:count], labels)
     return 1 if diverged else 0
 
 
-def conclude(problem, found, looks):
-    """Print what the mlp learned to read, and why the sum helped those that failed without it."""
-    if "" in looks and problem.n <= 54:
-        picture(problem, looks)
+def conclude(problem, seed, found, snapshots, inputs, labels):
+    """Print what was answered and learned, what the mlp reads, and why the sum helped."""
+    answers = {f"{network} {supervision}: ": (tasks_trained(settings), run.network.predict(inputs))
+               for (network, supervision, drawn), (settings, run) in sorted(found.items())
+               if drawn == seed and run.network and len(inputs)}
+    if answers:
+        print("What was answered:")
+        show(problem, inputs, labels, answers)
+    print(table(found.values()), flush=True)
+    if "" in snapshots:
+        picture(problem, snapshots)
+    if not all(run.network for (_, _, drawn), (_, run) in found.items() if drawn == seed):
+        print("\nSome runs came from the store. It keeps no weights: these have no picture, and\n"
+              "no answers to show.")
     learned = {key for key, (_, run) in found.items() if run.solved_at}
     failed = found.keys() - learned
     helped = {network for network, _, seed in learned if (network, "target", seed) in failed}
@@ -2038,29 +2093,36 @@ def conclude(problem, found, looks):
               "\nsum shows which bits count. The rest is easy: python plots.py why", flush=True)
 
 
+def interrupt(*_):
+    """Answer the first Ctrl-C at once; leave with the second."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    say("\r\033[K" * sys.stderr.isatty() + "interrupted: runs under way end with their next test; "
+        "Ctrl-C again leaves at once")
+    raise KeyboardInterrupt
+
+
 def main(argv=None):
     """Run the command line; return the exit status."""
-    given, found = parse(argv), {}
+    given, found, before = parse(argv), {}, None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGINT, interrupt)
     try:
-        try:
-            return command(given, found)
-        except KeyboardInterrupt:
-            progress()
-            say("interrupted: runs under way count as they stood")
-            if found:
-                output = sys.stderr if "json" in given else sys.stdout
-                print(table(found.values()), file=output, flush=True)
-            return 130
-    except OSError as error:
-        if error.errno is None:  # of a store, which says it in words
-            say(error)
-            return 2
+        return command(given, found)
+    except KeyboardInterrupt:
+        if found:
+            output = sys.stderr if "json" in given else sys.stdout
+            print(table(found.values()), file=output, flush=True)
+        return 130
+    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no more threads
+        say(str(error) or "not enough memory")
+    except OSError as error:  # of standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the exit prints nothing
         if isinstance(error, BrokenPipeError):  # whoever reads the output has seen enough
             return 0
         say(f"standard output: {error.strerror}")
-    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no more threads
-        say(str(error) or "not enough memory")
+    finally:
+        if before:
+            signal.signal(signal.SIGINT, before)
     return 2
 
 
