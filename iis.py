@@ -75,7 +75,7 @@ def supervise(labels, rng, supervision, p=0.2):
 
     target       shows the target's answer only: the control, without any help
     multi-task   one answer: a helper's with probability p, else the target's
-    curriculum   the same; train has p = 1 until the helpers are learned, then p = 0
+    curriculum   the same; train has p = 1 until helpers are learned, then p = 0
     multi-label  all answers
     explicit     all; Explicit reads one before the next: a chain of thought
     """
@@ -1868,14 +1868,21 @@ def table(runs):
     *helpers, target = settings["problem"].tasks
     helper = helpers[0] if len(helpers) == 1 else "helpers"
     lines = [line.format("network", "the data asks", helper, target, "learned", "examples")]
+    steps = "{:11} {:18} {:>9} {:>19} {:>20}"  # the same, task by task
+    tasks = [steps.format("network", "the data asks", "question", "in the end", "99 % right after")]
     for (control, network, supervision), group in sorted(groups.items()):
         data = DATA[supervision].format(helper, target, 100 * group[0][0].get("p", 0.2))
-        right = [np.median([100 * run.history[-1]["accuracy"][task] for _, run in group])
-                 for task in (*helpers, target)]
-        worst = "not asked" if control or not helpers else f"{min(right[:-1]):.1f} %"
-        lines.append(line.format(network, data, worst, f"{right[-1]:.1f} %", *outcome(group)))
-    if len(helpers) > 1:
-        lines += by_task(groups)
+        right = {task: np.median([100 * run.history[-1]["accuracy"][task] for _, run in group])
+                 for task in tasks_trained(group[0][0])}
+        *others, last = right.values()
+        worst = f"{min(others):.1f} %" if others else "not asked"
+        lines.append(line.format(network, data, worst, f"{last:.1f} %", *outcome(group)))
+        for task, share in right.items():
+            after = np.median([next((test["examples"] for test in run.history if
+                                     test["accuracy"][task] >= 0.99), np.inf) for _, run in group])
+            after = f"{after:,.0f}" if after < np.inf else "not yet"
+            tasks.append(steps.format(network, data, task, f"{share:.1f} %", after))
+    lines += ["", *tasks] if len(helpers) > 1 else []
     words = f"Learned means: {target} is right on 99 % of 10,000 new examples."
     if len({supervision for _, _, supervision in groups}) > 1:
         words += f" The control, {target} alone, may see as many."
@@ -1885,19 +1892,6 @@ def table(runs):
         words += " Here no run learned. Try more --examples, a smaller --k, or more help: "
         words += "--supervision multi-label tells all answers."
     return "\n".join([*lines, "", textwrap.fill(words, 80)])
-
-
-def by_task(groups):
-    """Write when each task was learned: a line for each, of those that were trained."""
-    lines = ["", "when the answers were 99 % right, and how right they are in the end"]
-    for (_, network, supervision), group in sorted(groups.items()):
-        for task in tasks_trained(group[0][0]):
-            seen = [next((test["examples"] for test in run.history
-                          if test["accuracy"][task] >= 0.99), np.inf) for _, run in group]
-            right = np.median([100 * run.history[-1]["accuracy"][task] for _, run in group])
-            after = f"after {np.median(seen):,.0f}" if np.median(seen) < np.inf else "not yet"
-            lines.append(f"{network:11} {supervision:18} {task:>9} {after:>21} {right:>17.1f} %")
-    return lines
 
 
 def outcome(group):
@@ -2096,8 +2090,8 @@ def conclude(problem, seed, found, snapshots, inputs, labels):
 def interrupt(*_):
     """Answer the first Ctrl-C at once; leave with the second."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    say("\r\033[K" * sys.stderr.isatty() + "interrupted: runs under way end with their next test; "
-        "Ctrl-C again leaves at once")
+    progress()
+    say("interrupted: runs under way end with their next test; Ctrl-C again leaves at once")
     raise KeyboardInterrupt
 
 
@@ -2109,6 +2103,7 @@ def main(argv=None):
     try:
         return command(given, found)
     except KeyboardInterrupt:
+        progress()
         if found:
             output = sys.stderr if "json" in given else sys.stdout
             print(table(found.values()), file=output, flush=True)
