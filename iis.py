@@ -1520,11 +1520,11 @@ class Plain:
 @functools.cache  # for each class, as its file is when the class is first met
 def file_digest(kind):
     """Return a digest of the file in which a class stands, without what `if __name__ ...` holds."""
-    whole = inspect.getsource(sys.modules[kind.__module__])
-    for source in (re.sub(r"(?m)^if __name__\b.*\n([ \t].*\n|\n)*", "", whole), whole):
-        if re.search(rf"(?m)^\s*class {kind.__name__}\b", source):
-            return hashlib.sha256(source.encode()).hexdigest()[:16]
-    raise OSError  # it stands nowhere
+    with contextlib.suppress(OSError, TypeError, KeyError):  # it stands in none
+        whole = inspect.getsource(sys.modules[kind.__module__])
+        for source in (re.sub(r"(?m)^if __name__\b.*\n([ \t].*\n|\n)*", "", whole), whole):
+            if re.search(rf"(?m)^\s*class {kind.__name__}\b", source):
+                return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.ndarray
@@ -1555,31 +1555,25 @@ def described(value, path, digests):
             digests[id(value)] = digest
             weakref.finalize(value, digests.pop, id(value))  # another may get its id
         return {"dtype": str(value.dtype), "shape": value.shape, "digest": digest}
-    classes, attributes = [], {}
-    try:
-        for each in reversed(kind.__mro__[:-1]):
-            classes.append([each.__qualname__, file_digest(each)])
-            for name, item in vars(each).items():
-                function = inspect.unwrap(getattr(item, "__func__", getattr(item, "fget", item)))
-                if inspect.isfunction(function) and function.__code__.co_filename != "<string>":
-                    around = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
-                    around.pop("__class__", None)
-                    held = [cell.cell_contents for cell in around.values()]
-                    held = described(held, f"{path}, in {name}", digests) if held else []
-                    classes[-1] += [function.__code__.co_firstlineno, *held]
-                elif isinstance(item, TOLD) and not name.startswith("__"):
-                    attributes[name] = item
-        attributes |= vars(value)
-    except (OSError, TypeError, KeyError):
-        classes = []
-    check(classes and kind.__basicsize__ == Plain.__basicsize__,
+    classes, attributes, held = kind.__mro__[:-1], {}, []
+    check(all(map(file_digest, classes)) and kind.__basicsize__ == Plain.__basicsize__,
           f"a store cannot tell all about {path}, a {kind.__name__}: give its class a file, and "
           "plain attributes")
+    for each in reversed(classes):
+        for name, item in vars(each).items():
+            code = getattr(inspect.unwrap(item), "__code__", None)
+            if isinstance(item, TOLD) and not name.startswith("__"):
+                attributes[name] = item
+            elif code and code.co_filename != "<string>":  # a method, none that dataclass wrote
+                around = zip(code.co_freevars, inspect.unwrap(item).__closure__ or ())
+                held.append(code.co_firstlineno)
+                held += [cell.cell_contents for free, cell in around if free != "__class__"]
     made = MADE | getattr(value, "made_by_init", set()) if isinstance(value, Network) else ()
-    told = {name: described(item, f"{path}.{name}", digests) for name, item in attributes.items()
-            if name not in made and not isinstance(
-                getattr(kind, name, None), functools.cached_property)}
-    return told | {"class": classes}
+    told = {name: described(item, f"{path}.{name}", digests)
+            for name, item in (attributes | vars(value)).items() if name not in made
+            and not isinstance(getattr(kind, name, None), functools.cached_property)}
+    held = described(held, f"what the methods hold of {path}", digests)
+    return told | {"class": [kind.__qualname__, *map(file_digest, classes), held]}
 
 
 def arguments_of(settings):
@@ -1609,7 +1603,7 @@ def as_record(key, run):
     def without_digests(item):
         item.pop("digest", None)
         if "class" in item:
-            item["class"] = item["class"][-1][0]
+            item["class"] = item["class"][0]
         return item
 
     call, last = json.loads(key, object_hook=without_digests), run.history[-1]
@@ -1868,7 +1862,7 @@ def table(runs):
     *helpers, target = settings["problem"].tasks
     helper = helpers[0] if len(helpers) == 1 else "helpers"
     lines = [line.format("network", "the data asks", helper, target, "learned", "examples")]
-    steps = "{:11} {:18} {:>9} {:>19} {:>20}"  # the same, task by task
+    steps = "{:11} {:18} {:>9} {:>19} {:>18}"  # the same, task by task
     tasks = [steps.format("network", "the data asks", "question", "in the end", "99 % right after")]
     for (control, network, supervision), group in sorted(groups.items()):
         data = DATA[supervision].format(helper, target, 100 * group[0][0].get("p", 0.2))
@@ -1889,8 +1883,7 @@ def table(runs):
     if len(runs) > len(groups):
         words += " Of several seeds: the median (least-most)."
     if not any(run.solved_at for _, run in runs):
-        words += " Here no run learned. Try more --examples, a smaller --k, or more help: "
-        words += "--supervision multi-label tells all answers."
+        words += " Here no run learned: try more --examples, a smaller --k, or more help."
     return "\n".join([*lines, "", textwrap.fill(words, 80)])
 
 
@@ -1929,26 +1922,29 @@ def progress(*fields):
 progress.said = time.perf_counter()
 
 
+def marked(problem, example):
+    """Write an example as a person would; of bits 72 a line, hidden ones marked, a long one cut."""
+    text = problem.show(example)
+    if not isinstance(problem, ParitySum):
+        return "\n".join(textwrap.fill(line, 72) for line in text.splitlines())
+    marks = "".join(np.where(np.isin(np.arange(problem.n), problem.support), "^", " "))
+    lines = [line[start : start + 72].rstrip() for start in range(0, min(problem.n, 288), 72)
+             for line in (text, marks)]
+    if problem.n > 288:
+        words = f"... {problem.n:,} bits in all; hidden, from 0 on: {[*map(int, problem.support)]}"
+        lines += textwrap.wrap(words, 72, max_lines=4)
+    return "\n".join(filter(None, lines))
+
+
 def show(problem, inputs, labels, answers):
-    """Print examples, hidden bits marked, their labels, and {who: (tasks asked, answers)}."""
+    """Print examples, their labels, and {who: (tasks asked, answers)}."""
     values = ("-1", "+1") if isinstance(problem, Lego) else range(max(problem.classes))
     for i, example in enumerate(inputs):
         names = list(problem.tasks)
         if isinstance(problem, Lego):  # the variable that each hop asks for
             for task, place in enumerate(problem.places(inputs[[i]])[0]):
                 names[task] += " " + "abcdefghijklmnopqrstuvwxyz"[example[place, 0]]
-        print()
-        hidden = getattr(problem, "support", np.zeros(0, int))
-        for line in problem.show(example).splitlines():
-            marks = np.where(np.isin(np.arange(len(line)), hidden), "^", " ")
-            for start in range(0, min(len(line), 288), 72):
-                for text in (line, "".join(marks)):
-                    if text[start : start + 72].strip():
-                        print("    " + text[start : start + 72].rstrip())
-            if len(line) > 288:
-                places = textwrap.shorten(", ".join(map(str, hidden)), 200, placeholder=" ...")
-                words = f"... {len(line):,} bits in all. Hidden are, counted from 0: {places}"
-                print(textwrap.indent(textwrap.fill(words, 72), "    "))
+        print("\n" + textwrap.indent(marked(problem, example), "    "))
         for who, (tasks, said) in {"": (problem.tasks, labels), **answers}.items():
             words = []
             for task, name, answer, label in zip(problem.tasks, names, said[i], labels[i]):
@@ -1970,7 +1966,7 @@ def picture(problem, snapshots):
     """
     hidden = np.isin(np.arange(problem.n), problem.support)
     bits = np.sort(np.argsort(~hidden, kind="stable")[:54])  # a line's: hidden ones, and others
-    few = f"\n{len(bits)} of the {problem.n:,} bits, hidden ones among them:" * (problem.n > 54)
+    few = f"\n({len(bits)} of the {problem.n:,} bits: hidden ones first)" * (problem.n > 54)
     print(f"\nHow strongly the mlp reads each bit, from . to @, the strongest of its line:{few}"
           f"\n\n examples   sum  parity  seed {problem.seed}")
     for name, tests in snapshots.items():
@@ -1982,8 +1978,8 @@ def picture(problem, snapshots):
                 shares = f"{100 * right['sum']:3.0f} %" if "sum" in right else "    -"
                 shares += f"   {100 * right['parity']:3.0f} %"
                 print(f"{name or format(examples, ','):>9} {shares}  {shades}")
-    marks = "".join(np.where(hidden[bits], "^", " "))
-    print(f"   hidden{' ' * 16}{marks.rstrip()}", flush=True)
+    marks = "".join(np.where(hidden[bits], "^", " ")).rstrip()
+    print(f"   hidden{' ' * 16}{marks}", flush=True)
 
 
 def train_all(given, runs, found, snapshots):
@@ -2075,9 +2071,8 @@ def conclude(problem, seed, found, snapshots, inputs, labels):
     print(table(found.values()), flush=True)
     if "" in snapshots:
         picture(problem, snapshots)
-    if not all(run.network for (_, _, drawn), (_, run) in found.items() if drawn == seed):
-        print("\nSome runs came from the store. It keeps no weights: these have no picture, and\n"
-              "no answers to show.")
+    if not any(run.network for _, run in found.values()):
+        print("\nThese runs came from the store. It keeps no weights: no picture, no answers.")
     learned = {key for key, (_, run) in found.items() if run.solved_at}
     failed = found.keys() - learned
     helped = {network for network, _, seed in learned if (network, "target", seed) in failed}
