@@ -1281,76 +1281,7 @@ class Transformer(Compiled):
 
 
 # --------------------------------------------------------------------------------------
-# 5. Theory
-
-
-def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None,
-              answers=None):
-    """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
-
-    On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is
-    w_j (2s - k) + b_j, with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the
-    average. Its noise sends the weights u_j on the other bits on a random walk, which adds to P
-    normal z with covariance M, M_jl = u_j · u_l; for large n this is exact too (the order
-    parameters of Saad and Solla 1995).
-
-    batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None
-    is Bilinear's own. answers, 0 or 1 for each sum, replace the parity. Returns arrays over the
-    steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and the
-    shares answered right: sum, and parity, or what replaces it.
-    Raises ValueError for n below k, and supervisions but target, multi-task and multi-label.
-    """
-    k, p = number("k", k, 1, 100), number("p", p, 0, 1, whole=False)
-    n, steps = number("n", n, k), number("steps", steps, 0)
-    # kinds of examples: (their share, do they carry the sum, do they carry the parity)
-    kinds = {"target": [(1, 0, 1)], "multi-label": [(1, 1, 1)],
-             "multi-task": [(p, 1, 0), (1 - p, 0, 1)]}
-    if supervision not in kinds:
-        raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
-    batch = math.inf if batch is None else number("batch", batch, 1)
-    rate, ratio = Bilinear.rates(n, k, batch)
-    lr = number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
-    answers = np.arange(k + 1) % 2 if answers is None else answers
-    answers = checked("answers", answers, (k + 1,), 0, 2)
-
-    half = np.random.default_rng(0).standard_normal((k, 128))
-    half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # covariance exactly 1
-    normal = np.hstack([half, -half])  # (k, 256), and its mean 0
-    s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
-    share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are this case
-    ones, target = 2 * s - k, 2 * answers[s] - 1  # sum of the hidden ±1; what f should be, as ±1
-    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.zeros(k), 0.0, np.zeros((k, k))
-    curves = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
-    for _ in range(steps + 1):
-        # forward, as in Bilinear
-        values, Q = np.linalg.eigh(M)
-        root = Q * np.sqrt(np.maximum(values, 0)) @ Q.T  # root @ root = M
-        z = np.tile(root @ normal, k + 1)  # (k, 256) -> (k, cases)
-        P = np.outer(w, ones) + b[:, None] + z
-        hinges = np.maximum(P, 0)
-        sums, f = P.mean(axis=0) + (k - 1) / 2, v @ hinges + c  # (k, cases) -> (cases,)
-        right = share @ (np.clip(np.rint(sums), 0, k) == s), share @ ((f > KINK) == (target > 0))
-        for curve, value in zip(curves.values(), (w, b, v, c, M, *right)):
-            curve.append(value)
-        # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
-        sum_error, f_error = sums - s, f - target
-        dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
-        for weight, has_sum, has_parity in kinds[supervision]:
-            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > KINK)
-            dP += weight * share * delta
-            df += weight * share * has_parity * f_error
-            noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
-        # one step of descent; a batch's mean gradient on another bit has covariance noise / batch.
-        # What differs within the support walks too: n - k other bits and k - 1 such directions
-        drift = dP @ z.T  # E[δ zᵀ]
-        w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
-        v, c = v - ratio * lr * hinges @ df, c - ratio * lr * df.sum()
-        M = M - lr * (drift + drift.T) + lr**2 * (n - 1) / batch * noise
-    return {name: np.array(curve) for name, curve in curves.items()}
-
-
-# --------------------------------------------------------------------------------------
-# 6. Many runs, several at a time
+# 5. Many runs, several at a time
 
 VERSION = 4  # changes whenever results do, so that stored ones of another version are not taken
 
@@ -1540,7 +1471,7 @@ def sweep(runs, executor=None, store=None, jobs=None):
 
 
 # --------------------------------------------------------------------------------------
-# 7. The command line
+# 6. The command line
 
 PROBLEMS = {problem.name: problem for problem in (ParitySum, Lego, Code)}
 NETWORKS = {network.name: network for network in (NumpyMLP, Bilinear, MLP, Transformer)}

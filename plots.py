@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import itertools
 import logging
+import math
 import os
 import platform
 import socket
@@ -422,7 +423,7 @@ def targets(seeds):
             network=iis.Bilinear(), examples=budget, every=640)
     for name, of in answers.items():
         if max(of) < 2:
-            predicted = 64 * np.argmax(iis.recursion(answers=of)["parity"] >= 0.99)  # batches of 64
+            predicted = 64 * np.argmax(recursion(answers=of)["parity"] >= 0.99)  # batches of 64
             print(f"bilinear, {name}: predicted {predicted:,}")
     figure, axis = plt.subplots()
     dots(axis, solved(runs), budget)
@@ -531,13 +532,79 @@ def hardness(seeds):
 # --------------------------------------------------------------------------------------------------
 # Theory
 
+def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000, lr=None,
+              answers=None):
+    """Predict Bilinear's training without training: how w, b, v, c and M move, step by step.
+
+    On average every row of W stays equal on the support, w_j, and 0 elsewhere. So P_j is
+    w_j (2s - k) + b_j, with a binomial sum s: k + 1 cases instead of 2ⁿ inputs. A batch is not the
+    average. Its noise sends the weights u_j on the other bits on a random walk, which adds to P
+    normal z with covariance M, M_jl = u_j · u_l; for large n this is exact too (the order
+    parameters of Saad and Solla 1995).
+
+    batch None stands for full batches: no noise, M stays 0, the result is exact whatever n. lr None
+    is Bilinear's own. answers, 0 or 1 for each sum, replace the parity. Returns arrays over the
+    steps, the start included: w, b, v (steps + 1, k), c (steps + 1,), M (steps + 1, k, k), and the
+    shares answered right: sum, and parity, or what replaces it.
+    Raises ValueError for n below k, and supervisions but target, multi-task and multi-label.
+    """
+    k, p = iis.number("k", k, 1, 100), iis.number("p", p, 0, 1, whole=False)
+    n, steps = iis.number("n", n, k), iis.number("steps", steps, 0)
+    # kinds of examples: (their share, do they carry the sum, do they carry the parity)
+    kinds = {"target": [(1, 0, 1)], "multi-label": [(1, 1, 1)],
+             "multi-task": [(p, 1, 0), (1 - p, 0, 1)]}
+    if supervision not in kinds:
+        raise ValueError(f"supervision must be one of {', '.join(kinds)}, not {supervision!r}")
+    batch = math.inf if batch is None else iis.number("batch", batch, 1)
+    rate, ratio = iis.Bilinear.rates(n, k, batch)
+    lr = iis.number("lr", rate if lr is None else lr, 0, 1e38, whole=False)
+    answers = np.arange(k + 1) % 2 if answers is None else answers
+    answers = iis.checked("answers", answers, (k + 1,), 0, 2)
+
+    half = np.random.default_rng(0).standard_normal((k, 128))
+    half = np.linalg.solve(np.linalg.cholesky(half @ half.T / 128), half)  # covariance exactly 1
+    normal = np.hstack([half, -half])  # (k, 256), and its mean 0
+    s = np.repeat(np.arange(k + 1), 256)  # the cases: each sum with each normal vector
+    share = np.array([math.comb(k, i) / 2**k / 256 for i in s])  # of the inputs that are this case
+    ones, target = 2 * s - k, 2 * answers[s] - 1  # sum of the hidden ±1; what f should be, as ±1
+    w, b, v, c, M = np.zeros(k), k / 2 - np.arange(k), np.zeros(k), 0.0, np.zeros((k, k))
+    course = {name: [] for name in ("w", "b", "v", "c", "M", "sum", "parity")}
+    for _ in range(steps + 1):
+        # forward, as in Bilinear
+        squares, Q = np.linalg.eigh(M)
+        root = Q * np.sqrt(np.maximum(squares, 0)) @ Q.T  # root @ root = M
+        z = np.tile(root @ normal, k + 1)  # (k, 256) -> (k, cases)
+        P = np.outer(w, ones) + b[:, None] + z
+        hinges = np.maximum(P, 0)
+        sums, f = P.mean(axis=0) + (k - 1) / 2, v @ hinges + c  # (k, cases) -> (cases,)
+        sum_right, f_right = np.clip(np.rint(sums), 0, k) == s, (f > iis.KINK) == (target > 0)
+        state = w, b, v, c, M, share @ sum_right, share @ f_right
+        for values, value in zip(course.values(), state):
+            values.append(value)
+        # backward: delta is the gradient of one example's loss by P; dP and df add up all examples'
+        sum_error, f_error = sums - s, f - target
+        dP, df, noise = np.zeros_like(P), np.zeros_like(f), np.zeros((k, k))
+        for weight, has_sum, has_parity in kinds[supervision]:
+            delta = has_sum * sum_error + has_parity * f_error * v[:, None] * (P > iis.KINK)
+            dP += weight * share * delta
+            df += weight * share * has_parity * f_error
+            noise += weight * share * delta @ delta.T  # E[δ δᵀ]: (k, cases) (cases, k) -> (k, k)
+        # one step of descent; a batch's mean gradient on another bit has covariance noise / batch.
+        # What differs within the support walks too: n - k other bits and k - 1 such directions
+        drift = dP @ z.T  # E[δ zᵀ]
+        w, b = w - lr * dP @ ones / k, b - lr * dP.sum(axis=1)
+        v, c = v - ratio * lr * hinges @ df, c - ratio * lr * df.sum()
+        M = M - lr * (drift + drift.T) + lr**2 * (n - 1) / batch * noise
+    return {name: np.array(values) for name, values in course.items()}
+
+
 @shows("The theory predicts, without training, when each answer is learned",
        "Bilinear network, 5 hidden bits out of 50, 20 % ask the sum, batches of 64. "
        "Thin: training, {} seeds", 10)
 def theory(seeds):
     runs = run_all({"trained": {}}, seeds, network=iis.Bilinear(), every=1280)["trained"]
     steps = max(run.examples for run in runs) // 64
-    predicted, examples = iis.recursion(steps=steps), 64 * np.arange(0, steps + 1, 20)
+    predicted, examples = recursion(steps=steps), 64 * np.arange(0, steps + 1, 20)
     learned = 64 * np.argmax(predicted["parity"] >= 0.99)
     print(f"predicted {learned:,}")
     figure, axis = plt.subplots()
@@ -571,7 +638,7 @@ def noise(seeds):
             lr, _ = iis.Bilinear.rates(case["n"], 5, case["batch"])
             measured = np.median(seen[key])
             steps = int(1.5 * min(measured, budget) / case["batch"])
-            right = iis.recursion(**case | more, steps=steps, lr=lr)["parity"]
+            right = recursion(**case | more, steps=steps, lr=lr)["parity"]
             predicted = case["batch"] * np.argmax(right >= 0.99) or np.nan
             errors.append(100 * measured / predicted - 100)
             print(*key, f"predicted {said(predicted)} {words}: {errors[-1]:+.1f} %", flush=True)

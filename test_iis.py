@@ -832,9 +832,6 @@ train(Own(), odd(Tanh, loss_and_gradients=lambda self, *_: (1, {"W": self.params
 train(Own(), odd(Tanh, predict=lambda self, inputs: np.zeros((3, 2))))
     predict must be integers of shape .3, 3., .* not float64 .3, 2
 cross_entropy(np.zeros((2, 3)), np.zeros((2, 1), int), (2,))   logits must be .size, 2., not .2, 3
-recursion(steps=-1)   steps must be a whole number from 0 to .*, not -1
-recursion(answers=(0, 1, 2, 0, 1, 0))   answers must be integers of shape .*below 2
-recursion(supervision="explicit")   supervision must be one of .*, not 'explicit'
 list(sweep([], jobs=0))   jobs must be a whole number from 1 to 1000, not 0
 """
 
@@ -843,47 +840,6 @@ list(sweep([], jobs=0))   jobs must be a whole number from 1 to 1000, not 0
 def test_what_is_out_of_range_or_does_not_fit_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         eval(call, vars(iis) | globals())
-
-
-# 5. Theory
-@pytest.mark.parametrize("n, k, supervision, p, answers", [
-    (12, 5, "multi-task", 0.2, None), (7, 1, "multi-task", 0.5, None),
-    (10, 8, "multi-task", 0.1, None), (9, 4, "multi-label", 0.2, None),
-    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, None),
-    (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
-def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
-    problem, network, inputs = iis.ParitySum(n, k), iis.Bilinear(), every_input(n)
-    network.init(problem, np.random.default_rng(0), np.float64)
-    W, v, c = network.params.values()
-    labels = problem.label(inputs)
-    if answers:
-        labels[:, 1] = np.array(answers)[labels[:, 0]]
-    lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
-    weights = {"target": (0, 1), "multi-task": (p, 1 - p), "multi-label": (1, 1)}[supervision]
-    curves = iis.recursion(999, k, p, None, supervision, 50, lr, answers)  # n does not matter
-    assert not curves["M"].any()
-    for step in range(51):
-        expected = np.zeros((k, n + 1))
-        expected[:, problem.support], expected[:, n] = curves["w"][step][:, None], curves["b"][step]
-        assert abs(W - expected).max() <= 1e-10
-        assert abs(v - curves["v"][step]).max() <= 1e-10 and abs(c[0] - curves["c"][step]) <= 1e-10
-        if abs(c[0]) > 1e-9:  # where f is 0, rounding would answer
-            right = (network.predict(inputs) == labels).mean(axis=0)
-            shares = [curves["sum"][step], curves["parity"][step]]
-            assert np.allclose(right, shares, rtol=0, atol=1e-10)
-        shown = np.where([True, False], labels, -1), np.where([False, True], labels, -1)
-        gradients = [network.loss_and_gradients(inputs, told)[1] for told in shown]
-        for name, rate in (("W", lr), ("v", ratio * lr), ("c", ratio * lr)):
-            network.params[name] -= rate * sum(w * g[name] for w, g in zip(weights, gradients))
-
-
-def test_theory_predicts_when_bilinear_learns_and_when_not():
-    for p in (0.1, 0.2, 0.5):
-        predicted = 64 * np.argmax(iis.recursion(n=50, k=5, p=p)["parity"] >= 0.99)
-        measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
-        assert abs(np.median(measured) / predicted - 1) < 0.03
-    assert iis.recursion(p=0.05, steps=500_000 // 64)["parity"].max() < 0.99
-    assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
 
 
 # 6. Many runs
@@ -1431,6 +1387,74 @@ def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_
 
 
 # The figures
+@pytest.mark.parametrize("n, k, supervision, p, answers", [
+    (12, 5, "multi-task", 0.2, None), (7, 1, "multi-task", 0.5, None),
+    (10, 8, "multi-task", 0.1, None), (9, 4, "multi-label", 0.2, None),
+    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, None),
+    (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
+def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
+    import plots
+    problem, network, inputs = iis.ParitySum(n, k), iis.Bilinear(), every_input(n)
+    network.init(problem, np.random.default_rng(0), np.float64)
+    W, v, c = network.params.values()
+    labels = problem.label(inputs)
+    if answers:
+        labels[:, 1] = np.array(answers)[labels[:, 0]]
+    lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
+    weights = {"target": (0, 1), "multi-task": (p, 1 - p), "multi-label": (1, 1)}[supervision]
+    course = plots.recursion(999, k, p, None, supervision, 50, lr, answers)  # n does not matter
+    assert not course["M"].any()
+    for step in range(51):
+        expected = np.zeros((k, n + 1))
+        expected[:, problem.support], expected[:, n] = course["w"][step][:, None], course["b"][step]
+        assert abs(W - expected).max() <= 1e-10
+        assert abs(v - course["v"][step]).max() <= 1e-10 and abs(c[0] - course["c"][step]) <= 1e-10
+        if abs(c[0]) > 1e-9:  # where f is 0, rounding would answer
+            right = (network.predict(inputs) == labels).mean(axis=0)
+            shares = [course["sum"][step], course["parity"][step]]
+            assert np.allclose(right, shares, rtol=0, atol=1e-10)
+        shown = np.where([True, False], labels, -1), np.where([False, True], labels, -1)
+        gradients = [network.loss_and_gradients(inputs, told)[1] for told in shown]
+        for name, rate in (("W", lr), ("v", ratio * lr), ("c", ratio * lr)):
+            network.params[name] -= rate * sum(w * g[name] for w, g in zip(weights, gradients))
+
+
+def test_the_recursion_knows_how_far_the_noise_of_a_batch_moves_the_weights():
+    import plots
+    n, k, p, batch, lr, moved = 9, 8, 0.3, 16, 0.02, []
+    problem, network, rng = iis.ParitySum(n, k), iis.Bilinear(), np.random.default_rng(0)
+    for _ in range(400):
+        network.init(problem, rng, np.float64)
+        bits, labels = problem.sample(rng, batch)
+        network.descend(bits, iis.supervise(labels, rng, "multi-task", p), batch, lr)
+        u = network.params["W"][0, :n]
+        u[problem.support] -= u[problem.support].mean()  # what is common to the hidden bits: w
+        moved.append(u @ u)
+    predicted = plots.recursion(n, k, p, batch, steps=1, lr=lr)["M"][1, 0, 0]
+    assert np.mean(moved) == pytest.approx(predicted, rel=0.3)  # for k this small
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"steps": -1}, "steps must be a whole number from 0 to .*, not -1"),
+    ({"n": 4}, "n must be a whole number from 5 to .*, not 4"),
+    ({"answers": (0, 1, 2, 0, 1, 0)}, "answers must be integers of shape .*below 2"),
+    ({"supervision": "explicit"}, "supervision must be one of .*, not 'explicit'")])
+def test_what_the_recursion_does_not_know_is_refused(settings, words):
+    import plots
+    with pytest.raises(ValueError, match=words):
+        plots.recursion(**settings)
+
+
+def test_theory_predicts_when_bilinear_learns_and_when_not():
+    import plots
+    for p in (0.1, 0.2, 0.5):
+        predicted = 64 * np.argmax(plots.recursion(n=50, k=5, p=p)["parity"] >= 0.99)
+        measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
+        assert abs(np.median(measured) / predicted - 1) < 0.03
+    assert plots.recursion(p=0.05, steps=500_000 // 64)["parity"].max() < 0.99
+    assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
+
+
 def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
     pytest.importorskip("sklearn")
     import plots
