@@ -1448,10 +1448,11 @@ def test_what_the_recursion_does_not_know_is_refused(settings, words):
 def test_theory_predicts_when_bilinear_learns_and_when_not():
     import plots
     for p in (0.1, 0.2, 0.5):
-        predicted = 64 * np.argmax(plots.recursion(n=50, k=5, p=p)["parity"] >= 0.99)
+        predicted = plots.first(plots.recursion(n=50, k=5, p=p)["parity"], range(0, 10**6, 64))
         measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
         assert abs(np.median(measured) / predicted - 1) < 0.03
-    assert plots.recursion(p=0.05, steps=500_000 // 64)["parity"].max() < 0.99
+    never = plots.recursion(p=0.05, steps=500_000 // 64)["parity"]
+    assert plots.first(never, range(0, 10**6, 64)) == np.inf
     assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
 
 
@@ -1471,7 +1472,7 @@ def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
             assert all(picture.tobytes() in pictures[bit] for picture, bit in zip(example, bits))
             assert total == sum(bits[i] for i in problem.support) and parity == total % 2
     run = iis.train(problem, iis.MLP(), "explicit", examples=64_000)
-    assert run.history[-1]["accuracy"]["parity"] > 0.8 and plots.new_right(problem, run) > 80
+    assert run.history[-1]["accuracy"]["parity"] > 0.8 and plots.right_on_new(problem, run) > 80
 
 
 def test_distractors_are_sums_of_other_bits_and_a_target_can_be_any_function_of_the_sum():
@@ -1504,14 +1505,48 @@ def test_the_gradient_tells_less_of_the_hidden_bits_for_every_one_of_them():
 
 def test_a_figure_is_drawn_its_path_printed_and_its_runs_kept(tmp_path):
     store = tmp_path / "runs"
-    options = "start", "--seeds", 1, "--jobs", 2, "--folder", tmp_path / "new", "--store", store
+    options = "start", "theory", "--seeds", 1, "--jobs", 2, "--folder", tmp_path / "new", "--store", store
     inline = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     done = command(*options, file="plots.py", env=inline)  # as a notebook sets it for its children
     assert done.returncode == 0 and not complaints(done.stderr)
-    assert Path(done.stdout.splitlines()[-1]).read_bytes().startswith(b"\x89PNG")
+    for name in ("start", "theory"):
+        assert (tmp_path / "new" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"{name}.png\n" in done.stdout
     rows = stored(store)
     assert rows and command(*options, file="plots.py").stdout == done.stdout
     assert stored(store) == rows
+
+
+@pytest.mark.parametrize("options, words", [
+    ("whi", "no figure whi: did you mean why?"), ("lego teory", "no figure teory: did you mean theory"),
+    ("explorer", "did you mean explore?"), ("explore why", "call it alone")])
+def test_a_name_that_is_no_figures_is_answered_with_the_nearest(options, words):
+    done = command(*options.split(), file="plots.py")
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_help_tells_how_long_each_figure_takes():
+    import plots
+    words = " ".join(command("--help", file="plots.py").stdout.split())
+    assert all(f"{name} {plots.MINUTES[name]:g}" in words for name in plots.FIGURES)
+
+
+def test_runs_are_given_to_their_cases_by_what_their_settings_say(monkeypatch, capsys):
+    import plots
+    sweep, calls = iis.sweep, []
+
+    def copying(runs, **how):
+        calls.extend(runs)
+        return reversed([(copy.deepcopy(settings), run) for settings, run in sweep(runs, **how)])
+
+    monkeypatch.setattr(iis, "sweep", copying)
+    cases = {"short": {"examples": 640}, ("long", 2): {"examples": 1280}, "as short": {}}
+    settings = {"problem": iis.ParitySum(10, 2), "network": iis.Bilinear(), "examples": 640}
+    runs = plots.train_cases(cases, 2, **settings)
+    assert {key: [run.examples for run in runs[key]] for key in cases} == {
+        "short": [640] * 2, ("long", 2): [1280] * 2, "as short": [640] * 2}
+    assert len(calls) == 4 and runs["short"][1] is runs["as short"][1] is not runs["short"][0]
+    assert " 0 of  2 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", ["mixture --seeds 0", "mixture --folder README.md/x", "explore",
@@ -1536,8 +1571,9 @@ figure = plots.plt.figure()
 axes = [figure.add_axes(place) for place in ((0, 0, 0.3, 1), (0.4, 0, 0.2, 1), (0.7, 0, 0.3, 1))]
 problem, network, path = plots.iis.ParitySum(10, 2), plots.iis.MLP(8), []
 settings = dict(problem=problem, network=network, supervision="target")
-plots.moments(settings | {"examples": 6400}, path)
-plots.picture(axes, [], 6400, path[0])
+plots.train_and_watch(settings | {"examples": 6400}, path)
+with plots.plt.style.context(plots.STYLE):
+    plots.draw_snapshot(axes, [], 6400, path[0])
 figure.canvas.draw()
 print({tick.label1.get_size() for axis in axes for tick in axis.yaxis.get_major_ticks()})
 assert dict(matplotlib.rcParams) | {"backend": 0} == before | {"backend": 0}
@@ -1558,6 +1594,8 @@ def explorer(monkeypatch):
     import plots
     monkeypatch.setattr(plots.Explorer, "wait", 0.001)
     explorer = plots.Explorer()
+    assert not explorer.visible.is_set() and not explorer.latest.snapshots  # nobody looks yet
+    explorer.figure.canvas.draw()
     yield explorer
     explorer.close()
     assert not explorer.thread.is_alive()
@@ -1567,11 +1605,12 @@ def explorer(monkeypatch):
 def ended(explorer):
     """What the explorer has trained, once it has, its control too, and has drawn."""
     latest = explorer.latest
-    while not latest.end or len(latest.control) < len(latest.path):
+    alone = latest.settings["supervision"] == "target"  # without a control
+    while not latest.end or not alone and len(latest.control) < len(latest.snapshots):
         assert explorer.thread.is_alive()
         time.sleep(0.01)
     explorer.draw()
-    assert explorer.run is latest.path[-1]
+    assert explorer.run is latest.snapshots[-1]
     return latest
 
 
@@ -1605,12 +1644,12 @@ def test_the_explorer_trains_what_is_wanted_last_and_nothing_twice(explorer):
     ended(explorer)
     title = "bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l"
     assert explorer.figure.get_suptitle().startswith(title)
-    for path in (latest.path, latest.control, explorer.latest.path):
+    for path in (latest.snapshots, latest.control, explorer.latest.snapshots):
         assert [run.examples for run in path] == list(range(1600, path[-1].examples + 1, 1600))
 
 
 def test_the_explorers_curves_grow_with_the_weights_beside_their_control(explorer):
-    path = ended(explorer).path
+    path = ended(explorer).snapshots
     every = [run.examples for run in path]
     assert curves(explorer)["sum"][2] == every and curves(explorer)["control: parity"][0] == "--"
     mouse(explorer, explorer.play.ax, (0.5, 0.5))  # from the beginning
@@ -1622,13 +1661,15 @@ def test_the_explorers_curves_grow_with_the_weights_beside_their_control(explore
     mouse(explorer, explorer.time.ax, (0.9, 0.5), (1 / 3, 0.5))  # which pauses
     explorer.draw()
     assert explorer.time.val == pytest.approx(len(path) / 3, abs=2)
+    seen = every[round(explorer.time.val)]
+    assert explorer.time.valtext.get_text() == f"{seen:,} examples"
     mouse(explorer, explorer.again.ax, (0.5, 0.5))
-    again = ended(explorer).path
+    again = ended(explorer).snapshots
     assert again is not path and again[-1].history[-1]["loss"] == path[-1].history[-1]["loss"]
 
 
 def test_the_explorer_keeps_the_run_before_a_drag_in_grey_and_reveals_when_asked(explorer):
-    path = ended(explorer).path
+    path = ended(explorer).snapshots
     mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0, 0.5), (0.3, 0.5), (0.5, 0.5))
     hidden = ended(explorer).settings["problem"].support
     grey = "-", "0.65", [run.examples for run in path]
@@ -1641,6 +1682,35 @@ def test_the_explorer_keeps_the_run_before_a_drag_in_grey_and_reveals_when_asked
     ended(explorer)
     mouse(explorer, explorer.sliders["p"].ax, (0.5, 0.5), (0.9, 0.5))  # of no use now
     assert explorer.sliders["p"].val == 0.5 and "sum" not in curves(explorer)
+
+
+def test_clicks_at_the_ends_of_a_slider_count_and_its_knob_leaves_its_number_free(explorer):
+    ended(explorer)
+    for slider in (*explorer.sliders.values(), explorer.time):
+        for place, end in ((0.01, slider.valmin), (0.99, slider.valmax)):
+            mouse(explorer, slider.ax, (place, 0.5))
+            assert slider.val == end
+        knob, _ = slider.ax.transData.transform((slider.val, 0.5))
+        radius = 6 * explorer.figure.dpi / 72
+        assert knob + radius < slider.ax.transAxes.transform((1, 0))[0]  # its number is beyond
+
+
+def test_what_is_not_learned_goes_on_if_asked_and_the_target_alone_is_its_own_control(explorer):
+    explorer.sliders["width"].set_val(2)
+    explorer.buttons["supervision"].set_active(0)
+    latest = ended(explorer)
+    assert latest.snapshots[-1].examples == 400_000 and not latest.control
+    assert not any("control" in label for label in curves(explorer))
+    for examples in (2_000_000, 400_000):
+        assert explorer.again.label.get_text() == "again, longer"
+        if examples == 400_000:
+            explorer.sliders["n"].set_val(40)
+        else:
+            mouse(explorer, explorer.again.ax, (0.5, 0.5))
+        assert ended(explorer).snapshots[-1].examples == examples
+    explorer.sliders["k"].set_val(1)
+    ended(explorer)
+    assert explorer.again.label.get_text() == "again"
 
 
 def test_another_explorer_closes_the_one_before(explorer):
