@@ -60,16 +60,13 @@ CODE = dict(problem=iis.Code(), network=iis.Transformer(layers=6), p=0.5, **LONG
 # What figures share
 
 def shows(point, details, usual, minutes):
-    """Make a function one of FIGURES: a slide, its point above and details below, usual seeds.
-
-    minutes says how long that takes on two cores.
-    """
+    """Make a function one of FIGURES: a slide, what it shows, its usual seeds, and their time."""
     def decorate(function):
         @plt.style.context(SLIDE)
         def slide(seeds=usual):
             figure = function(seeds)
             figure.suptitle(textwrap.fill(point, 70))  # letters that fit a line
-            figure.supxlabel(textwrap.fill(details.format(seeds), 104), color="0.3")
+            figure.supxlabel(textwrap.fill(details.format(seeds), 108), color="0.3")
             figure.draw_without_rendering()  # makes the ticks, now that the style is in force
             return figure
 
@@ -253,15 +250,13 @@ def draw_runs(axis, runs, task, color, linewidth=1.5):
 # The finding
 
 @shows("The sum's gradient shows the hidden bits, and the sum is learned first",
-       "mlp, 5 hidden bits out of 50. Left: 640,000 examples, a dot for each bit; bars: medians. "
-       "Right: 20 % ask the sum, {} seeds", 5, 0)
+       "mlp, 5 hidden bits out of 50. Left: first gradient, 640,000 examples, a dot for each bit, "
+       "bars: medians. Right: 20 % ask the sum, a line for each of {} seeds", 5, 0)
 def why(seeds):
-    networks = {"bilinear": {"network": iis.Bilinear()}, "mlp": {}}
-    runs = train_cases(networks, seeds, every=1280)
+    runs = train_cases({"bilinear": {"network": iis.Bilinear()}, "mlp": {}}, seeds, every=1280)
     figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 3])
     draw_groups(left, first_gradient())
-    left.set(title="before training", ylabel="length of the gradient by a bit's weights",
-             ylim=(0, None))
+    left.set(title="before training", ylabel="length of a bit's gradient", ylim=(0, None))
     left.legend(loc="center right")
     for i, task, place in ((1, "sum", 103), (0, "parity", 80)):
         draw_runs(right, runs["mlp"], task, shade(i, 3))
@@ -291,8 +286,7 @@ def first_gradient():
 
 
 @shows("Parity of many bits is out of reach alone, and learned with sums",
-       "mlp. Dots: {} seeds with sums; alone, at the better of two settings, as many as told; "
-       "lines: medians", 10, 0)
+       "mlp; parity alone at the better of two settings. Dots: seeds; lines: medians", 10, 0)
 def separation(seeds):
     ks, budget, few = range(2, 9), 30_000_000, max(1, seeds // 2)
     alone, helped = f"parity alone\n({few} seeds)", f"20 % ask\nthe sum\n({seeds} seeds)"
@@ -308,8 +302,8 @@ def separation(seeds):
 
 
 @shows("At every learning rate, the sum saves examples",
-       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians. "
-       "Each at its best of three batch sizes: 16, 64, 256", 10, 0)
+       "mlp, 5 of 50 bits hidden. Dots: {} seeds; lines: medians; each at the best batch size "
+       "of three", 10, 0)
 def rates(seeds):
     speeds, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), 4_000_000
     kinds = {"parity alone": ALONE, "20 % ask\nthe sum": HELPED}
@@ -319,7 +313,7 @@ def rates(seeds):
 
 
 @shows("From 10 % to 90 % sums, both networks learn the parity",
-       "5 hidden bits out of 50. Dots: {} seeds; lines: medians. At the ends: 0, 1 and 99 %", 5, 0)
+       "5 of 50 bits hidden. Dots: {} seeds; lines: medians. At the ends: 0, 1 and 99 %", 5, 0)
 def mixture(seeds):
     shares = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
     cases = {(network.name, 100 * p): dict(network=network, p=p)
@@ -330,7 +324,7 @@ def mixture(seeds):
 
 
 @shows("Among many easy questions, few hard ones are enough",
-       "mlp, k hidden bits out of 50: the parity is the hard question, the sum the easy one. "
+       "mlp, k of 50 bits hidden: the parity is the hard question, the sum the easy one. "
        "Rate 0.002, batches of 64. Dots: {} seeds; lines: medians", 5, 0)
 def pretraining(seeds):
     hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01), 30_000_000
@@ -352,8 +346,7 @@ def pretraining(seeds):
 def supervision(seeds):
     kinds = {"target": "the target\nalone", "multi-task": "the target\nor a helper",
              "multi-label": "the target\nand its helpers", "explicit": "all, read\nin turn"}
-    few = max(1, seeds // 5)
-    parity = LONG | {"problem": iis.ParitySum(), "every": 1280}
+    few, parity = max(1, seeds // 5), LONG | {"problem": iis.ParitySum(), "every": 1280}
     problems = {f"parity of 5 of 50 bits ({seeds} seeds)": (seeds, parity),
                 f"lego, 5 hops ({few} seeds)": (few, LEGO),
                 f"code, 4 lines ({few} seeds)": (few, CODE)}
@@ -442,8 +435,8 @@ class Distracted(iis.ParitySum):
 
 
 @shows("Useless helpers do harm, most of all to small networks",
-       "mlp, 5 hidden bits out of 50, each example tells all answers. "
-       "Dots: {} seeds; lines: medians; each case at its best of 4 learning rates", 10, 0)
+       "mlp, 5 of 50 bits hidden; each example tells all answers. "
+       "Dots: {} seeds; lines: medians; each at the best of 4 learning rates", 10, 0)
 def interference(seeds):
     cases = {(f"width {width}", count): BOTH | dict(problem=Distracted(distractors=count),
                                                     network=iis.MLP(width))
@@ -454,8 +447,8 @@ def interference(seeds):
 
 
 @shows("Parity alone needs a wide network; with sums a small one will do",
-       "mlp, 5 hidden bits out of 50. Dots: {} seeds; lines: medians; each case at its best of "
-       "5 learning rates", 10, 0)
+       "mlp, 5 of 50 bits hidden. Dots: {} seeds; lines: medians; each at the best of 5 rates",
+       10, 0)
 def scale(seeds):
     shares = {"parity alone": 0, "1 % ask\nthe sum": 0.01, "20 % ask\nthe sum": 0.2}
     cases = {(words, width): dict(network=iis.MLP(width), p=p)
@@ -588,7 +581,7 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
 def theory(seeds):
     runs = train_cases({"trained": {}}, seeds, network=iis.Bilinear(), every=1280)["trained"]
     examples = np.arange(0, max(run.examples for run in runs), 64)
-    predicted, chance = recursion(steps=len(examples) - 1), 20_000
+    predicted, chance = recursion(steps=len(examples) - 1), 25_000
     learned = first(predicted["parity"], examples)
     print(f"predicted {in_words(learned)}")
     figure, axis = plt.subplots()
@@ -606,24 +599,24 @@ def theory(seeds):
 
 
 @shows("With the noise of batches in it, the theory errs by a few percent",
-       "Bilinear network, parity of 5 bits. Dots: medians of {} seeds at 18 settings, batches of "
-       "16 to 1,024, 20 to 400 bits, 7 % to 90 % sums; bars: medians of those", 10, 0)
+       "Bilinear network, parity of 5 bits. A dot: the median of {} seeds at one of 18 settings, "
+       "batches of 16 to 1,024, 20 to 400 bits, 7 % to 90 % sums; bars: medians of those", 10, 0)
 def noise(seeds):
-    usual, budget = {"n": 50, "batch": 64, "p": 0.2}, 4_000_000
+    usual = {"n": 50, "batch": 64, "p": 0.2}
     series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
               "p": (0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
     cases = {(name, x): usual | {name: x} for name, values in series.items() for x in values}
     trained = {key: dict(problem=iis.ParitySum(case["n"]), p=case["p"], batch=case["batch"],
                          every=10 * case["batch"]) for key, case in cases.items()}
-    needed = examples_needed(
-        train_cases(trained, seeds, network=iis.Bilinear(), examples=budget))
+    runs = train_cases(trained, seeds, network=iis.Bilinear(), examples=4_000_000)
+    needed = examples_needed(runs)
     groups = {}
     for words, more in (("without the noise of batches", {"batch": None}), ("with it", {})):
         groups["", f"prediction {words}"] = errors = []
         for key, case in cases.items():
             lr, _ = iis.Bilinear.rates(case["n"], 5, case["batch"])
             measured = np.median(needed[key])
-            steps = int(1.5 * min(measured, budget) / case["batch"])
+            steps = int(1.5 * min(measured, 4_000_000) / case["batch"])
             right = recursion(**case | more, steps=steps, lr=lr)["parity"]
             predicted = first(right, itertools.count(0, case["batch"]))
             errors.append(100 * measured / predicted - 100)
@@ -645,8 +638,8 @@ class Noisy(iis.Bilinear):
 
 
 @shows("The bilinear network bears a little noise at its start, but not much",
-       "5 hidden bits out of 50, 20 % ask the sum. The start: all weights of bits 0, v = 0, biases "
-       "2.5 to -1.5. Dots: {} seeds; line: medians", 10, 0)
+       "5 of 50 bits hidden, 20 % ask the sum. Without noise, the bits' weights and v start at 0, "
+       "the biases at 2.5 to -1.5. Dots: {} seeds; line: medians", 10, 0)
 def start(seeds):
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
     cases = {("", x): {"network": Noisy(x)} for x in spreads}
@@ -701,7 +694,7 @@ def right_on_new(problem, run):
        "and batches of 256. Dots: {} seeds, tested on new pictures; bars: medians", 5, 0)
 def digits(seeds):
     slow = dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
-    sizes = {"small network": dict(examples=400_000), "large network,\ntrained slowly": slow}
+    sizes = {"small network": dict(examples=400_000), "large network, slowly": slow}
     kinds = {"parity alone": ALONE, "20 % ask the sum": HELPED}
     cases = {(words, size): kinds[words] | sizes[size] for size in sizes for words in kinds}
     problem = Digits()
@@ -710,30 +703,30 @@ def digits(seeds):
              for key, same in runs.items()}
     print(f"parity of new pictures right in the end, median of {seeds} seeds")
     for key, numbers in right.items():
-        words = " ".join(key).replace("\n", " ")
-        print(f"{np.median(numbers):5.1f} % ({min(numbers):.1f}-{max(numbers):.1f})", words)
-    figure, (left, below) = plt.subplots(1, 2, width_ratios=[2, 3])
-    inputs, _ = problem.sample(np.random.default_rng(0), 1, new=True)
-    pictures = np.pad(inputs.reshape(4, 4, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    left.imshow(pictures.transpose(0, 2, 1, 3).reshape(40, 40), cmap="Greys")  # 4 in a row
+        print(f"{np.median(numbers):5.1f} % ({min(numbers):.1f}-{max(numbers):.1f})", *key)
+    figure, (pictures, results) = plt.subplots(1, 2, width_ratios=[2, 3])
+    inputs, [[ones, _]] = problem.sample(np.random.default_rng(6), 1, new=True)
+    points = np.pad(inputs.reshape(4, 4, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    pictures.imshow(points.transpose(0, 2, 1, 3).reshape(40, 40), cmap="Greys")  # 4 in a row
     for position in problem.support:
-        corner = position % 4 * 10 - 0.5, position // 4 * 10 - 0.5
-        left.add_patch(plt.Rectangle(corner, 10, 10, fill=False, color=shade(1, 3), linewidth=5))
-    left.set_axis_off()
-    left.set_title("Is the number of 1s\namong the framed digits odd?")
-    draw_groups(below, right)
-    below.axhline(50, color="0.3", linewidth=1)
-    below.text(0.5, 52, "chance", ha="center")
-    below.set(ylabel="parity of new pictures right in the end (%)", ylim=(40, 102))
-    below.legend(loc="center left")
+        row, column = divmod(position, 4)
+        pictures.add_patch(plt.Rectangle((10 * column - 0.5, 10 * row - 0.5), 10, 10, fill=False,
+                                         color=shade(1, 3), linewidth=5))
+    pictures.set_axis_off()
+    pictures.set_title(f"Is the number of 1s in frames\nodd? Here, it is {ones}")
+    draw_groups(results, right)
+    results.axhline(50, color="0.3", linewidth=1)
+    results.text(0.5, 52, "chance", ha="center")
+    results.set(ylabel="parity of new pictures right in the end (%)", ylim=(40, 102))
+    results.legend(loc="center left")
     return figure
 
 
 @shows("A transformer, too, learns parity sooner with the sum's help",
        "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; bars: medians", 5, 0)
 def transformer(seeds):
-    kinds = {"parity alone": ALONE, "20 % ask the sum": HELPED, "both labels": BOTH}
-    cases = {("", words): case for words, case in kinds.items()}
+    cases = {("", "parity alone"): ALONE, ("", "20 % ask the sum"): HELPED,
+             ("", "both labels"): BOTH}
     runs = train_cases(cases, seeds, examples=200_000, problem=iis.ParitySum(20),
                            network=iis.Transformer(layers=2, heads=4))
     return chart(examples_needed(runs), 200_000)
@@ -759,15 +752,15 @@ def draw_hops(usual, seeds):
 
 
 @shows("Reasoning in 5 hops is learned hop after hop; the last alone is not",
-       "lego, transformer of 4 layers. One label: 80 % of the examples ask an earlier hop. "
-       "Dots: {} seeds; lines: medians", 5, 0)
+       "Transformer, 4 layers. One label: 80 % ask an earlier hop. Dots: {} seeds; lines: medians",
+       5, 0)
 def lego(seeds):
     return draw_hops(LEGO, seeds)
 
 
 @shows("Programs of 4 lines are learned line by line; the last alone is not",
-       "code, transformer of 6 layers. One label: 50 % of the examples ask an earlier line. "
-       "Dots: {} seeds; lines: medians", 3, 0)
+       "Transformer, 6 layers. One label: 50 % ask an earlier line. Dots: {} seeds; lines: medians",
+       3, 0)
 def code(seeds):
     return draw_hops(CODE, seeds)
 
@@ -795,9 +788,9 @@ def train_and_watch(settings, snapshots, go_on=lambda: True):
     problem, bilinear = settings["problem"], settings["network"].name == "bilinear"
     try:
         run = iis.train(**settings | {"network": replace(settings["network"])}, report=watch)
-        return f"parity {'' if run.solved_at else 'not '}learned after {run.examples:,} examples"
     except (iis.Diverged, InterruptedError) as error:
         return str(error)
+    return f"parity {'' if run.solved_at else 'not '}learned after {run.examples:,} examples"
 
 
 def draw_snapshot(axes, hidden, until, run, others=()):
@@ -835,7 +828,7 @@ def film(seeds):
     snapshots, problem = [], iis.ParitySum()
     train_and_watch(dict(problem=problem, network=iis.MLP(32), supervision="multi-task",
                          every=6400), snapshots)
-    figure, axes = plt.subplots(1, 3, figsize=(12.8, 6), dpi=75, width_ratios=(4, 4, 3))
+    figure, axes = plt.subplots(1, 3, figsize=(12.8, 6), dpi=65, width_ratios=(4, 4, 3))
 
     @plt.style.context(SLIDE)
     def frame(run):
@@ -903,8 +896,8 @@ class Explorer:
         self.time = Slider(add((0.62, 0.26, 0.25, 0.05)), "time", 0, 1, valfmt="%d examples",
                            **look)
         self.time.on_changed(self.write_time)
-        self.reveal = CheckButtons(add((0.76, 0.06, 0.2, 0.09), frame_on=False),
-                                   ["reveal hidden bits"])
+        place = add((0.76, 0.06, 0.2, 0.09), frame_on=False)
+        self.reveal = CheckButtons(place, ["reveal hidden bits"])
         for widget in (*self.sliders.values(), *self.buttons.values(), self.play, self.again,
                        self.time, self.reveal):
             widget.drawon = False  # draw does it, once for many changes
@@ -1003,11 +996,11 @@ class Explorer:
             set_range(self.time, 0, max(1, last))
             self.time.set_val(frame)
             hidden = latest.settings["problem"].support if reveal else []
-            control = [(run, "control: ", {"linestyle": "--"})
-                       for run in latest.control[: frame + 1][-1:]]
+            others = [*self.before]
+            if latest.control:
+                others += [(latest.control[: frame + 1][-1], "control: ", {"linestyle": "--"})]
             with plt.style.context(STYLE):
-                draw_snapshot(self.axes, hidden, self.run.examples, snapshots[frame],
-                              [*control, *self.before])
+                draw_snapshot(self.axes, hidden, self.run.examples, snapshots[frame], others)
         with contextlib.suppress(Exception):  # a browser's tab may have been closed just now
             self.figure.canvas.draw_idle()
 
@@ -1028,54 +1021,26 @@ def products(network, batch):
     return step
 
 
-def jax_scores(network):
-    """What the network computes, in JAX: a function of params and inputs; scores, for each task."""
-    import jax
-    from jax import numpy as jnp
-
-    def norm(x, gain):
-        return gain * x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-5)
-
-    def mlp(params, bits):
-        hidden = jnp.maximum((2 * bits.astype(jnp.float32) - 1) @ params["W"] + params["b"], 0)
-        return jnp.split(hidden @ params["V"].T + params["c"], np.cumsum(network.classes)[:-1], 1)
-
-    def transformer(params, tokens, places):
-        x = params["E"].T[tokens].sum(2)  # (size, length, fields) -> (size, length, width)
-        for layer in range(network.layers):
-            g, A, O, h, U, b, D = [params[f"{name}{layer}"] for name in "gAOhUbD"]
-            qkv = (norm(x, g) @ A.T).reshape(*x.shape[:2], 3, network.heads, -1)
-            q, k, v = jnp.unstack(qkv, axis=2)
-            looks = jax.nn.softmax(jnp.einsum("iahd,ibhd->ihab", q, k) / q.shape[-1] ** 0.5)
-            x += jnp.einsum("ihab,ibhd->iahd", looks, v).reshape(x.shape) @ O.T
-            x += jnp.maximum(norm(x, h) @ U.T + b, 0) @ D.T
-        x = jnp.take_along_axis(x, places[:, :, None], 1)  # -> (size, tasks, width)
-        return jnp.unstack(norm(x, params["g"]) @ params["H"].T + params["c"], axis=1)
-
-    return mlp if network.name == "mlp" else transformer
-
-
-def in_jax(network, inputs, labels, batch):
-    """The network's training in JAX, all the steps compiled into one."""
+def in_jax(network, bits, labels, batch):
+    """The mlp's training in JAX, all the steps compiled into one."""
     import jax
     from jax import numpy as jnp
     from jax.example_libraries.optimizers import adam
 
     begin, update, params_of = adam(0.002)
-    scores, examples = jax_scores(network), [inputs, labels]
-    if network.name == "transformer":
-        tokens, places = network.tokens(inputs)
-        examples = [tokens + np.cumsum([0, *network.fields[:-1]]), places, labels]
-    batches = [jnp.array(array.reshape(-1, batch, *array.shape[1:])) for array in examples]
+    batches = [jnp.array(array.reshape(-1, batch, array.shape[1])) for array in (bits, labels)]
 
-    def loss(params, *x, labels):  # a label of -1 costs nothing: its one_hot is 0
-        told = [jax.nn.log_softmax(z) * jax.nn.one_hot(y, z.shape[-1])
-                for z, y in zip(scores(params, *x), labels.T)]
+    def loss(params, bits, labels):  # a label of -1 costs nothing: its one_hot is 0
+        hidden = jnp.maximum((2 * bits.astype(jnp.float32) - 1) @ params["W"] + params["b"], 0)
+        scores = hidden @ params["V"].T + params["c"]
+        scores = jnp.split(scores, np.cumsum(network.classes)[:-1], axis=1)
+        told = [jax.nn.log_softmax(z) * jax.nn.one_hot(y, z.shape[1])
+                for z, y in zip(scores, labels.T)]
         return -sum(logs.sum() for logs in told) / batch
 
     def step(state, examples):
-        (count, memory), (*x, y) = state, examples
-        gradient = jax.grad(loss)(params_of(memory), *x, labels=y)
+        count, memory = state
+        gradient = jax.grad(loss)(params_of(memory), *examples)
         return (count + 1, update(count, gradient, memory)), None
 
     state = jnp.int32(0), begin(jax.tree.map(jnp.array, network.params))
@@ -1094,18 +1059,19 @@ def competitors(problem, network, batch):
     network.init(problem, rng)
     inputs, labels = problem.sample(rng, steps * batch)
     examples = inputs, iis.supervise(labels, rng, "multi-task", 0.2), batch
-    found = {f"iis.{type(network).__name__}": (partial(network.descend, *examples), steps)}
+    timed = {f"iis.{type(network).__name__}": (partial(network.descend, *examples), steps)}
     if network.name == "mlp":
-        plain, settings = iis.NumpyMLP(network.width), dict(batch=batch, stop_when_solved=False)
+        plain = iis.NumpyMLP(network.width)
         plain.init(problem, rng)
-        whole = partial(iis.train, problem, replace(network), examples=long * batch, **settings)
-        found |= {"iis.train, all included": (whole, long),
+        whole = partial(iis.train, problem, replace(network), examples=long * batch, batch=batch,
+                        stop_when_solved=False)
+        timed |= {"iis.train, all included": (whole, long),
                   "its two products alone": (products(network, batch), 1),
                   "plain NumPy": (partial(plain.descend, *examples), steps)}
-    with contextlib.suppress(ImportError):  # unless it is installed
-        import jax
-        found[f"JAX {jax.__version__}"] = in_jax(network, *examples), steps
-    return found
+        with contextlib.suppress(ImportError):  # unless it is installed
+            import jax
+            timed[f"JAX {jax.__version__}"] = in_jax(network, *examples), steps
+    return timed
 
 
 def one_core():
@@ -1127,10 +1093,10 @@ def processor():
 
 def race(rounds, problem, network, batch):
     """Microseconds of a step, {name: one for each round}. In turn: a slow moment hits all alike."""
-    found = competitors(problem, network, batch)
-    times = {name: [] for name in found}
+    timed = competitors(problem, network, batch)
+    times = {name: [] for name in timed}
     for _ in range(1 + rounds):
-        for name, (train, steps) in found.items():
+        for name, (train, steps) in timed.items():
             train()  # compiles, and brings into the caches what it needs
             calls, began = 0, time.perf_counter()
             while time.perf_counter() < began + 0.15:
