@@ -84,7 +84,7 @@ def train_cases(cases, seeds, stored=True, **usual):
     """
     usual = dict(problem=iis.ParitySum(), network=iis.MLP(), supervision="multi-task") | usual
     runs = {key: [None] * seeds for key in cases}
-    wanted, places = {}, {}  # by the words for their settings: what is equal is trained once
+    wanted, places = {}, {}  # by what repr says of their settings: equal ones are trained once
     for key, seed in itertools.product(cases, range(seeds)):
         settings = usual | cases[key] | {"seed": seed}
         if hasattr(settings["problem"], "seed"):
@@ -302,8 +302,7 @@ def separation(seeds):
 
 
 @shows("At every learning rate, the sum saves examples",
-       "mlp, 5 of 50 bits hidden. Dots: {} seeds; lines: medians; each at the best batch size "
-       "of three", 10, 0)
+       "mlp, 5 of 50 bits; at the best of 3 batch sizes. Dots: {} seeds; lines: medians", 10, 0)
 def rates(seeds):
     speeds, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), 4_000_000
     kinds = {"parity alone": ALONE, "20 % ask\nthe sum": HELPED}
@@ -900,6 +899,7 @@ class Explorer:
         self.reveal = CheckButtons(place, ["reveal hidden bits"])
         for widget in (*self.sliders.values(), *self.buttons.values(), self.play, self.again,
                        self.time, self.reveal):
+            widget.ax.spines[:].set_visible(False)
             widget.drawon = False  # draw does it, once for many changes
 
     def press(self, event):
@@ -1055,7 +1055,7 @@ def in_jax(network, bits, labels, batch):
 
 def competitors(problem, network, batch):
     """What is timed: {name: (function, its steps)}. Only iis.train draws examples, and tests."""
-    rng, steps, long = np.random.default_rng(0), 100, 400_000 // batch
+    rng, steps = np.random.default_rng(0), 100
     network.init(problem, rng)
     inputs, labels = problem.sample(rng, steps * batch)
     examples = inputs, iis.supervise(labels, rng, "multi-task", 0.2), batch
@@ -1063,9 +1063,9 @@ def competitors(problem, network, batch):
     if network.name == "mlp":
         plain = iis.NumpyMLP(network.width)
         plain.init(problem, rng)
-        whole = partial(iis.train, problem, replace(network), examples=long * batch, batch=batch,
+        whole = partial(iis.train, problem, replace(network), examples=400_000, batch=batch,
                         stop_when_solved=False)
-        timed |= {"iis.train, all included": (whole, long),
+        timed |= {"iis.train, all included": (whole, 400_000 / batch),
                   "its two products alone": (products(network, batch), 1),
                   "plain NumPy": (partial(plain.descend, *examples), steps)}
         with contextlib.suppress(ImportError):  # unless it is installed
@@ -1141,11 +1141,11 @@ def arguments():
     times = ", ".join(f"{name} {MINUTES[name]:g}" for name in FIGURES)
     parser = argparse.ArgumentParser(
         description="Draw figures about iis.py: those that are named, or all.",
-        epilog=f"minutes on two cores: {times}; all {sum(MINUTES.values()):.0f}")
+        epilog=f"figures, and their minutes on two cores: {times}; all {sum(MINUTES.values()):.0f}")
     parser.error = lambda message: parser.exit(2, f"plots.py: {message}\n")
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME",
-        help=f"{', '.join(FIGURES)}; or explore alone: a window to play with")
+        help="of a figure, see below; or explore alone: a window to play with")
     add("--seeds", type=int, help="seeds, or rounds of speed (3, 5 or 10)")
     add("--folder", type=Path, default=Path("figures"), help="where to save them (figures)")
     add("--jobs", type=int, help="so many runs at a time (one for each core)")
