@@ -357,7 +357,7 @@ def supervision(seeds):
                  ylabel="examples until the target is 99 % right")
 
 
-@shows("A curriculum is as fast as a mixture or faster, but may forget the sum",
+@shows("A curriculum learns about as fast or faster, but may forget the sum",
        "k hidden bits out of 50. Dots: {} seeds; bars: medians. "
        "Right: after 600,000 examples (k = 7: 1,500,000)", 10, 0)
 def curriculum(seeds):
