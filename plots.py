@@ -251,7 +251,7 @@ def draw_runs(axis, runs, task, color, linewidth=1.5):
 
 @shows("The sum's gradient shows the hidden bits, and the sum is learned first",
        "mlp, 5 hidden bits out of 50. Left: first gradient, 640,000 examples, a dot for each bit, "
-       "bars: medians. Right: 20 % ask the sum, a line for each of {} seeds", 5, 0)
+       "bars: medians. Right: 20 % ask the sum, a line for each of {} seeds", 5, 0.1)
 def why(seeds):
     runs = train_cases({"bilinear": {"network": iis.Bilinear()}, "mlp": {}}, seeds, every=1280)
     figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 3])
@@ -286,7 +286,7 @@ def first_gradient():
 
 
 @shows("Parity of many bits is out of reach alone, and learned with sums",
-       "mlp; parity alone at the better of two settings. Dots: seeds; lines: medians", 10, 0)
+       "mlp; parity alone at the better of two settings. Dots: seeds; lines: medians", 10, 10)
 def separation(seeds):
     ks, budget, few = range(2, 9), 30_000_000, max(1, seeds // 2)
     alone, helped = f"parity alone\n({few} seeds)", f"20 % ask\nthe sum\n({seeds} seeds)"
@@ -302,7 +302,7 @@ def separation(seeds):
 
 
 @shows("At every learning rate, the sum saves examples",
-       "mlp, 5 of 50 bits; at the best of 3 batch sizes. Dots: {} seeds; lines: medians", 10, 0)
+       "mlp, 5 of 50 bits; at the best of 3 batch sizes. Dots: {} seeds; lines: medians", 10, 3)
 def rates(seeds):
     speeds, budget = (0.0005, 0.001, 0.002, 0.004, 0.008), 4_000_000
     kinds = {"parity alone": ALONE, "20 % ask\nthe sum": HELPED}
@@ -312,7 +312,7 @@ def rates(seeds):
 
 
 @shows("From 10 % to 90 % sums, both networks learn the parity",
-       "5 of 50 bits hidden. Dots: {} seeds; lines: medians. At the ends: 0, 1 and 99 %", 5, 0)
+       "5 of 50 bits hidden. Dots: {} seeds; lines: medians. At the ends: 0, 1 and 99 %", 5, 0.3)
 def mixture(seeds):
     shares = (0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
     cases = {(network.name, 100 * p): dict(network=network, p=p)
@@ -324,7 +324,7 @@ def mixture(seeds):
 
 @shows("Among many easy questions, few hard ones are enough",
        "mlp, k of 50 bits hidden: the parity is the hard question, the sum the easy one. "
-       "Rate 0.002, batches of 64. Dots: {} seeds; lines: medians", 5, 0)
+       "Rate 0.002, batches of 64. Dots: {} seeds; lines: medians", 5, 7)
 def pretraining(seeds):
     hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01), 30_000_000
     cases = {(f"k = {k}", 100 * share): dict(problem=iis.ParitySum(k=k), p=1 - share)
@@ -341,7 +341,7 @@ def pretraining(seeds):
 
 @shows("The more an example tells, the fewer are needed",
        "Dots: seeds; bars: medians. "
-       "Read in turn, an answer takes parity 2, lego 5, code 4 passes", 10, 0)
+       "Read in turn, an answer takes parity 2, lego 5, code 4 passes", 10, 2)
 def supervision(seeds):
     kinds = {"target": "the target\nalone", "multi-task": "the target\nor a helper",
              "multi-label": "the target\nand its helpers", "explicit": "all, read\nin turn"}
@@ -357,9 +357,9 @@ def supervision(seeds):
                  ylabel="examples until the target is 99 % right")
 
 
-@shows("A curriculum learns about as fast or faster, but may forget the sum",
+@shows("A curriculum is about as fast as a mixture, but may forget the sum",
        "k hidden bits out of 50. Dots: {} seeds; bars: medians. "
-       "Right: after 600,000 examples (k = 7: 1,500,000)", 10, 0)
+       "Right: after 600,000 examples (k = 7: 1,500,000)", 10, 0.3)
 def curriculum(seeds):
     kinds = {"first sums, then parity": "curriculum", "mixed: 20 % sums": "multi-task"}
     networks, budgets = (iis.MLP(), iis.Bilinear()), {5: 600_000, 7: 1_500_000}
@@ -395,7 +395,7 @@ class SumFunction(iis.ParitySum):
 
 
 @shows("Of five questions about the sum, only the parity needs help",
-       "mlp, 5 hidden bits out of 50. Dots: {} seeds; bars: medians", 10, 0)
+       "mlp, 5 hidden bits out of 50. Dots: {} seeds; bars: medians", 10, 1)
 def targets(seeds):
     answers = {"odd: the parity": (0, 1, 0, 1, 0, 1), "1 or 4": (0, 1, 0, 0, 1, 0),
                "0 or 3": (1, 0, 0, 1, 0, 0), "2 or 3": (0, 0, 1, 1, 0, 0),
@@ -435,7 +435,7 @@ class Distracted(iis.ParitySum):
 
 @shows("Useless helpers do harm, most of all to small networks",
        "mlp, 5 of 50 bits hidden; each example tells all answers. "
-       "Dots: {} seeds; lines: medians; each at the best of 4 learning rates", 10, 0)
+       "Dots: {} seeds; lines: medians; each at the best of 4 learning rates", 10, 3)
 def interference(seeds):
     cases = {(f"width {width}", count): BOTH | dict(problem=Distracted(distractors=count),
                                                     network=iis.MLP(width))
@@ -447,7 +447,7 @@ def interference(seeds):
 
 @shows("Parity alone needs a wide network; with sums a small one will do",
        "mlp, 5 of 50 bits hidden. Dots: {} seeds; lines: medians; each at the best of 5 rates",
-       10, 0)
+       10, 3)
 def scale(seeds):
     shares = {"parity alone": 0, "1 % ask\nthe sum": 0.01, "20 % ask\nthe sum": 0.2}
     cases = {(words, width): dict(network=iis.MLP(width), p=p)
@@ -490,7 +490,7 @@ def signals(task, k, seeds):
 
 @shows("The more hidden bits, the weaker parity's gradient; the sum's stays",
        "mlp before any training, exact gradient over all inputs. Dots: {} seeds; lines: medians",
-       5, 0)
+       5, 0.6)
 def hardness(seeds):
     cases = list(itertools.product(("parity", "sum"), range(1, 9)))
     iis.one_blas_thread()
@@ -576,7 +576,7 @@ def recursion(n=50, k=5, p=0.2, batch=64, supervision="multi-task", steps=4_000,
 
 @shows("The theory predicts, without training, when each answer is learned",
        "Bilinear network, 5 hidden bits out of 50, 20 % ask the sum, batches of 64. "
-       "Thin: training, {} seeds", 10, 0)
+       "Thin: training, {} seeds", 10, 0.1)
 def theory(seeds):
     runs = train_cases({"trained": {}}, seeds, network=iis.Bilinear(), every=1280)["trained"]
     examples = np.arange(0, max(run.examples for run in runs), 64)
@@ -599,7 +599,7 @@ def theory(seeds):
 
 @shows("With the noise of batches in it, the theory errs by a few percent",
        "Bilinear network, parity of 5 bits. A dot: the median of {} seeds at one of 18 settings, "
-       "batches of 16 to 1,024, 20 to 400 bits, 7 % to 90 % sums; bars: medians of those", 10, 0)
+       "batches of 16 to 1,024, 20 to 400 bits, 7 % to 90 % sums; bars: medians of those", 10, 1)
 def noise(seeds):
     usual = {"n": 50, "batch": 64, "p": 0.2}
     series = {"batch": (16, 32, 64, 128, 256, 1024), "n": (20, 50, 100, 200, 400),
@@ -638,7 +638,7 @@ class Noisy(iis.Bilinear):
 
 @shows("The bilinear network bears a little noise at its start, but not much",
        "5 of 50 bits hidden, 20 % ask the sum. Without noise, the bits' weights and v start at 0, "
-       "the biases at 2.5 to -1.5. Dots: {} seeds; line: medians", 10, 0)
+       "the biases at 2.5 to -1.5. Dots: {} seeds; line: medians", 10, 0.2)
 def start(seeds):
     spreads, budget = (0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3), 4_000_000
     cases = {("", x): {"network": Noisy(x)} for x in spreads}
@@ -690,7 +690,7 @@ def right_on_new(problem, run):
 
 @shows("On pictures of digits, too, the sum helps a small network",
        "Small: mlp of 128 units, 400,000 examples. Large: 512 units, 800,000 examples, rate 0.0005 "
-       "and batches of 256. Dots: {} seeds, tested on new pictures; bars: medians", 5, 0)
+       "and batches of 256. Dots: {} seeds, tested on new pictures; bars: medians", 5, 4)
 def digits(seeds):
     slow = dict(network=iis.MLP(512), lr=0.0005, batch=256, examples=800_000)
     sizes = {"small network": dict(examples=400_000), "large network, slowly": slow}
@@ -722,7 +722,7 @@ def digits(seeds):
 
 
 @shows("A transformer, too, learns parity sooner with the sum's help",
-       "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; bars: medians", 5, 0)
+       "Transformer of 2 layers, 5 hidden bits out of 20. Dots: {} seeds; bars: medians", 5, 1)
 def transformer(seeds):
     cases = {("", "parity alone"): ALONE, ("", "20 % ask the sum"): HELPED,
              ("", "both labels"): BOTH}
@@ -752,14 +752,14 @@ def draw_hops(usual, seeds):
 
 @shows("Reasoning in 5 hops is learned hop after hop; the last alone is not",
        "Transformer, 4 layers. One label: 80 % ask an earlier hop. Dots: {} seeds; lines: medians",
-       5, 0)
+       5, 2.5)
 def lego(seeds):
     return draw_hops(LEGO, seeds)
 
 
 @shows("Programs of 4 lines are learned line by line; the last alone is not",
        "Transformer, 6 layers. One label: 50 % ask an earlier line. Dots: {} seeds; lines: medians",
-       3, 0)
+       3, 2)
 def code(seeds):
     return draw_hops(CODE, seeds)
 
@@ -822,7 +822,7 @@ def draw_snapshot(axes, hidden, until, run, others=()):
 
 
 @shows("Hidden bits light up first, then parity follows",
-       "mlp of width 32, 5 hidden bits out of 50 (▲), 20 % ask the sum, one seed", 1, 0)
+       "mlp of width 32, 5 hidden bits out of 50 (▲), 20 % ask the sum, one seed", 1, 0.2)
 def film(seeds):
     snapshots, problem = [], iis.ParitySum()
     train_and_watch(dict(problem=problem, network=iis.MLP(32), supervision="multi-task",
@@ -1110,7 +1110,7 @@ def race(rounds, problem, network, batch):
 
 
 @shows("Compiled, a training step takes a fraction of plain NumPy's time",
-       "mlp of width 128, 50 bits, batches of 64, one core. Dots: {} rounds; bars: medians", 5, 0)
+       "mlp of width 128, 50 bits, batches of 64, one core. Dots: {} rounds; bars: medians", 5, 0.5)
 def speed(rounds):
     with one_core():
         print(f"{processor()}, one core\nNumPy {np.__version__}, Numba {iis.numba.__version__}: "
