@@ -1828,6 +1828,72 @@ def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_
 
 
 # The figures
+@pytest.mark.parametrize("n, k, supervision, p, answers", [
+    (12, 5, "multi-task", 0.2, None), (7, 1, "multi-task", 0.5, None),
+    (10, 8, "multi-task", 0.1, None), (9, 4, "multi-label", 0.2, None),
+    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, None),
+    (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
+def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
+    import plots
+    problem, network, inputs = iis.ParitySum(n, k), iis.Bilinear(), every_input(n)
+    network.init(problem, np.random.default_rng(0), np.float64)
+    W, v, c = network.params.values()
+    labels = problem.label(inputs)
+    if answers:
+        labels[:, 1] = np.array(answers)[labels[:, 0]]
+    lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
+    weights = {"target": (0, 1), "multi-task": (p, 1 - p), "multi-label": (1, 1)}[supervision]
+    course = plots.recursion(999, k, p, None, supervision, 50, lr, answers)  # n does not matter
+    assert not course["M"].any()
+    for step in range(51):
+        expected = np.zeros((k, n + 1))
+        expected[:, problem.support], expected[:, n] = course["w"][step][:, None], course["b"][step]
+        assert abs(W - expected).max() <= 1e-10
+        assert abs(v - course["v"][step]).max() <= 1e-10 and abs(c[0] - course["c"][step]) <= 1e-10
+        if abs(c[0]) > 1e-9:  # where f is 0, rounding would answer
+            right = (network.predict(inputs) == labels).mean(axis=0)
+            shares = [course["sum"][step], course["parity"][step]]
+            assert np.allclose(right, shares, rtol=0, atol=1e-10)
+        shown = np.where([True, False], labels, -1), np.where([False, True], labels, -1)
+        gradients = [network.loss_and_gradients(inputs, told)[1] for told in shown]
+        for name, rate in (("W", lr), ("v", ratio * lr), ("c", ratio * lr)):
+            network.params[name] -= rate * sum(w * g[name] for w, g in zip(weights, gradients))
+
+
+def test_the_recursion_knows_how_far_the_noise_of_a_batch_moves_the_weights():
+    import plots
+    problem, network, rng = iis.ParitySum(9, 8), iis.Bilinear(), np.random.default_rng(0)
+    moved = []
+    for _ in range(400):
+        network.init(problem, rng, np.float64)
+        bits, labels = problem.sample(rng, 16)
+        network.descend(bits, iis.supervise(labels, rng, "multi-task", 0.3), 16)
+        u = network.params["W"][0, :9]
+        u[problem.support] -= u[problem.support].mean()  # what is common to the hidden bits: w
+        moved.append(u @ u)
+    predicted = plots.recursion(9, 8, 0.3, 16, steps=1)["M"][1, 0, 0]
+    assert np.mean(moved) == pytest.approx(predicted, rel=0.3)  # for k this small
+
+
+@pytest.mark.parametrize("name, value", [
+    ("steps", -1), ("n", 4), ("answers", (0, 1, 2, 0, 1, 0)), ("supervision", "explicit")])
+def test_what_the_recursion_does_not_know_is_refused(name, value):
+    import plots
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        plots.recursion(**{name: value})
+
+
+def test_theory_predicts_when_bilinear_learns_and_when_not():
+    import plots
+    for p in (0.1, 0.2, 0.5):
+        predicted = plots.first(plots.recursion(n=50, k=5, p=p)["parity"], range(0, 10**6, 64))
+        measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
+        assert abs(np.median(measured) / predicted - 1) < 0.03
+    never = plots.recursion(p=0.05, steps=500_000 // 64)["parity"]
+    assert plots.first(never, range(0, 10**6, 64)) == np.inf
+    assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
+
+
 def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
     pytest.importorskip("sklearn")
     import plots
@@ -1844,7 +1910,7 @@ def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
             assert all(picture.tobytes() in pictures[bit] for picture, bit in zip(example, bits))
             assert total == sum(bits[i] for i in problem.support) and parity == total % 2
     run = iis.train(problem, iis.MLP(), "explicit", examples=64_000)
-    assert run.history[-1]["accuracy"]["parity"] > 0.8 and plots.new_right(problem, run) > 80
+    assert run.history[-1]["accuracy"]["parity"] > 0.8 and plots.right_on_new(problem, run) > 80
 
 
 def test_distractors_are_sums_of_other_bits_and_a_target_can_be_any_function_of_the_sum():
@@ -1877,14 +1943,35 @@ def test_the_gradient_tells_less_of_the_hidden_bits_for_every_one_of_them():
 
 def test_a_figure_is_drawn_its_path_printed_and_its_runs_kept(tmp_path):
     store = tmp_path / "runs"
-    options = "start", "--seeds", 1, "--jobs", 2, "--folder", tmp_path / "new", "--store", store
+    options = "start", "theory", "--seeds", 1, "--jobs", 2, "--store", store
+    options += "--folder", tmp_path / "new"
     inline = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     done = command(*options, file="plots.py", env=inline)  # as a notebook sets it for its children
     assert done.returncode == 0 and not complaints(done.stderr)
-    assert Path(done.stdout.splitlines()[-1]).read_bytes().startswith(b"\x89PNG")
+    for name in ("start", "theory"):
+        assert (tmp_path / "new" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"{name}.png\n" in done.stdout
     rows = stored(store)
     assert rows and command(*options, file="plots.py").stdout == done.stdout
     assert stored(store) == rows
+
+
+@pytest.mark.parametrize("options, words", [
+    ("lego whi", "no figure whi: did you mean why?"), ("explore why", "call it alone")])
+def test_a_name_that_is_no_figures_is_answered_with_the_nearest(options, words):
+    done = command(*options.split(), file="plots.py")
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_runs_are_given_to_their_cases_by_what_their_settings_say(monkeypatch):
+    import plots
+    sweep = iis.sweep
+    monkeypatch.setattr(iis, "sweep", lambda runs, **how: copy.deepcopy([*sweep(runs)][::-1]))
+    cases = {"short": {"examples": 640}, ("long", 2): {"examples": 1280}, "as short": {}}
+    settings = {"problem": iis.ParitySum(10, 2), "network": iis.Bilinear(), "examples": 640}
+    runs = plots.train_cases(cases, 2, **settings)
+    assert [run.examples for key in cases for run in runs[key]] == [640, 640, 1280, 1280, 640, 640]
+    assert runs["short"][1] is runs["as short"][1] is not runs["short"][0]  # trained once
 
 
 @pytest.mark.parametrize("options", ["mixture --seeds 0", "mixture --folder README.md/x", "explore",
@@ -1909,8 +1996,9 @@ figure = plots.plt.figure()
 axes = [figure.add_axes(place) for place in ((0, 0, 0.3, 1), (0.4, 0, 0.2, 1), (0.7, 0, 0.3, 1))]
 problem, network, path = plots.iis.ParitySum(10, 2), plots.iis.MLP(8), []
 settings = dict(problem=problem, network=network, supervision="target")
-plots.moments(settings | {"examples": 6400}, path)
-plots.picture(axes, [], 6400, path[0])
+plots.train_and_watch(settings | {"examples": 6400}, path)
+with plots.plt.style.context(plots.STYLE):
+    plots.draw_snapshot(axes, [], 6400, path[0])
 figure.canvas.draw()
 print({tick.label1.get_size() for axis in axes for tick in axis.yaxis.get_major_ticks()})
 assert dict(matplotlib.rcParams) | {"backend": 0} == before | {"backend": 0}
@@ -1931,6 +2019,8 @@ def explorer(monkeypatch):
     import plots
     monkeypatch.setattr(plots.Explorer, "wait", 0.001)
     explorer = plots.Explorer()
+    assert not explorer.visible.is_set()  # nobody looks yet: nothing is trained
+    explorer.figure.canvas.draw()
     yield explorer
     explorer.close()
     assert not explorer.thread.is_alive()
@@ -1940,11 +2030,12 @@ def explorer(monkeypatch):
 def ended(explorer):
     """What the explorer has trained, once it has, its control too, and has drawn."""
     latest = explorer.latest
-    while not latest.end or len(latest.control) < len(latest.path):
+    alone = latest.settings["supervision"] == "target"  # without a control
+    while not latest.end or not alone and len(latest.control) < len(latest.snapshots):
         assert explorer.thread.is_alive()
         time.sleep(0.01)
     explorer.draw()
-    assert explorer.run is latest.path[-1]
+    assert explorer.run is latest.snapshots[-1]
     return latest
 
 
@@ -1978,12 +2069,12 @@ def test_the_explorer_trains_what_is_wanted_last_and_nothing_twice(explorer):
     ended(explorer)
     title = "bilinear, multi-task, p = 0.4, n = 50, k = 5: parity l"
     assert explorer.figure.get_suptitle().startswith(title)
-    for path in (latest.path, latest.control, explorer.latest.path):
+    for path in (latest.snapshots, latest.control, explorer.latest.snapshots):
         assert [run.examples for run in path] == list(range(1600, path[-1].examples + 1, 1600))
 
 
 def test_the_explorers_curves_grow_with_the_weights_beside_their_control(explorer):
-    path = ended(explorer).path
+    path = ended(explorer).snapshots
     every = [run.examples for run in path]
     assert curves(explorer)["sum"][2] == every and curves(explorer)["control: parity"][0] == "--"
     mouse(explorer, explorer.play.ax, (0.5, 0.5))  # from the beginning
@@ -1995,13 +2086,15 @@ def test_the_explorers_curves_grow_with_the_weights_beside_their_control(explore
     mouse(explorer, explorer.time.ax, (0.9, 0.5), (1 / 3, 0.5))  # which pauses
     explorer.draw()
     assert explorer.time.val == pytest.approx(len(path) / 3, abs=2)
+    seen = every[round(explorer.time.val)]
+    assert explorer.time.valtext.get_text() == f"{seen:,} examples"
     mouse(explorer, explorer.again.ax, (0.5, 0.5))
-    again = ended(explorer).path
+    again = ended(explorer).snapshots
     assert again is not path and again[-1].history[-1]["loss"] == path[-1].history[-1]["loss"]
 
 
 def test_the_explorer_keeps_the_run_before_a_drag_in_grey_and_reveals_when_asked(explorer):
-    path = ended(explorer).path
+    path = ended(explorer).snapshots
     mouse(explorer, explorer.sliders["p"].ax, (0.2, 0.5), (0, 0.5), (0.3, 0.5), (0.5, 0.5))
     hidden = ended(explorer).settings["problem"].support
     grey = "-", "0.65", [run.examples for run in path]
@@ -2014,6 +2107,30 @@ def test_the_explorer_keeps_the_run_before_a_drag_in_grey_and_reveals_when_asked
     ended(explorer)
     mouse(explorer, explorer.sliders["p"].ax, (0.5, 0.5), (0.9, 0.5))  # of no use now
     assert explorer.sliders["p"].val == 0.5 and "sum" not in curves(explorer)
+
+
+def test_clicks_at_the_ends_of_a_slider_count_and_its_knob_leaves_its_number_free(explorer):
+    ended(explorer)
+    for slider in (*explorer.sliders.values(), explorer.time):
+        for place, end in ((0.01, slider.valmin), (0.99, slider.valmax)):
+            mouse(explorer, slider.ax, (place, 0.5))
+            assert slider.val == end
+        knob, _ = slider.ax.transData.transform((slider.val, 0))
+        assert knob + 6 * explorer.figure.dpi / 72 < slider.ax.bbox.x1  # its radius, in points
+
+
+def test_what_is_not_learned_goes_on_if_asked_and_the_target_alone_has_no_control(explorer):
+    explorer.sliders["width"].set_val(2)
+    explorer.buttons["supervision"].set_active(0)
+    for examples in (400_000, 2_000_000):
+        latest = ended(explorer)
+        assert latest.snapshots[-1].examples == examples and not latest.control
+        assert not any("control" in label for label in curves(explorer))
+        assert explorer.again.label.get_text() == "again, longer"
+        mouse(explorer, explorer.again.ax, (0.5, 0.5))
+    explorer.sliders["k"].set_val(1)
+    assert ended(explorer).settings["examples"] == 400_000
+    assert explorer.again.label.get_text() == "again"
 
 
 def test_another_explorer_closes_the_one_before(explorer):
