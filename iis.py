@@ -2092,9 +2092,11 @@ def interrupt(*_):
 
 def main(argv=None):
     """Run the command line; return the exit status."""
-    given, found, before = parse(argv), {}, None
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGINT, interrupt)
+    given, found, before = parse(argv), {}, signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler  # else it is ignored, or somebody else's
+    ours = ours and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         return command(given, found)
     except KeyboardInterrupt:
@@ -2111,7 +2113,7 @@ def main(argv=None):
             return 0
         say(f"standard output: {error.strerror}")
     finally:
-        if before:
+        if ours:
             signal.signal(signal.SIGINT, before)
     return 2
 
