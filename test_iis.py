@@ -1023,9 +1023,9 @@ train(Own(), without(gradients=list))   must return the loss and a dict of gradi
 train(Own(), without(loss=np.zeros(64)))   the loss of loss_and_gradients must be one number
 check_gradients(started(TURNED, Own()), *some_labels(Own()))   gradients must be as params are
 train(Own(), odd(Tanh, predict=lambda self, inputs: np.zeros((4, 3))))
-    predict must return integers .size, tasks., here .4, 3., not float64 .4, 3
+    predict must return integers .size, tasks., here .500, 3., not float64 .4, 3
 train(Own(), odd(Tanh, predict=lambda self, inputs: Tanh.predict(self, inputs).T))
-    predict must return integers .size, tasks., here .4, 3., not int64 .3, 4
+    predict must return integers .size, tasks., here .500, 3., not int64 .3, 500
 train(Own(), Gathered())   descend must keep the dict params
 train(Own(), odd(Tanh, init=lambda self, *_: setattr(self, "params", [])))   init must make params, a dict
 odd(MLP, loss_and_gradients=lambda *_: 0)   no kernel would call Odd's loss_and_gradients: subclass
