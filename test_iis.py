@@ -2143,13 +2143,13 @@ def test_another_explorer_closes_the_one_before(explorer):
 # The README
 def test_the_readmes_examples_run_as_they_stand(tmp_path, monkeypatch, capsys):
     blocks = re.findall("```python\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     monkeypatch.chdir(tmp_path)  # where the store will be
     names = {"__name__": "readme"}
     for block in blocks:
         exec(block, names)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + 1 + 3 + 10  # a run, a check, three rounds, ten runs
+    assert len(lines) == 1 + 1 + 3 + 1 + 10  # a run, a check, rounds, kept rows, ten runs
     name, error = eval(lines[1])
     assert name in ("W", "b") and error <= 1e-6
     problem, few = names["Prefixes"](), iis.ParitySum(20, 3)
