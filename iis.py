@@ -260,6 +260,7 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
 # your own, with what train needs besides. Only kernels, which would read beyond an
 # array, check more. What is not refused is allowed.
 
+import contextlib
 import copy
 import threading
 from dataclasses import field
@@ -424,12 +425,11 @@ def start(network, problem, rng, dtype):
 def copied(thing):
     """Return a copy with copies of its attributes, but of large arrays and locks."""
     clone = copy.copy(thing)
-    for name, value in vars(clone).items():
-        if not (isinstance(value, np.ndarray) and value.nbytes > 1e6):
-            try:
-                vars(clone)[name] = copy.deepcopy(value)
-            except Exception:  # it cannot be copied: the two share it
-                pass
+    attributes = getattr(clone, "__dict__", {})
+    for name, value in attributes.items():
+        if getattr(value, "nbytes", 0) < 1e6:
+            with contextlib.suppress(Exception):  # what cannot be copied is shared
+                attributes[name] = copy.deepcopy(value)
     return clone
 
 
@@ -506,7 +506,6 @@ def check_gradients(network, inputs, labels):
 # machine code. With NUMBA_DISABLE_JIT=1 in the environment the same lines run as plain Python.
 
 import argparse
-import contextlib
 import ctypes
 import functools
 import hashlib
@@ -1532,6 +1531,7 @@ def file_digest(kind):
                 return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
+# attributes of a class that are told; others stand in its file
 TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.ndarray
 MADE = {"made_by_init", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}
 
