@@ -232,7 +232,7 @@ def train(problem, network, supervision="multi-task", p=0.2, examples=1_000_000,
     examples, batch, every, seed = check_call(
         problem, network, supervision, p, examples, batch, every, seed, lr)
     rng_start, rng_data, rng_labels, rng_test = np.random.default_rng(seed).spawn(4)
-    test, truth = problem.sample(rng_test, 10_000)  # no training draws from this rng
+    test, truth = map(np.copy, problem.sample(rng_test, 10_000))  # an rng of its own
     network, supervision = begin(  # draws the weights; Explicit has its own supervision
         network, problem, supervision, rng_start, dtype, test, truth)
     params, run, began = network.params, Run(network=network), time.perf_counter()
@@ -358,6 +358,7 @@ def check_problem(problem):
           and len(set(tasks)) == len(tasks),
           f"tasks must be different names, easiest first, not {tasks!r}")
     check_integers("classes", classes, (len(tasks),), 2, np.inf)
+    check(sum(classes) == np.sum(classes, dtype=float), "classes: too small a dtype")
     rng = np.random.default_rng(0)
     first, later, again = [  # again: from a generator like that of the first
         check_examples(problem, 50, problem.sample(source, 50))
@@ -393,7 +394,7 @@ def begin(network, problem, supervision, rng, dtype, test, truth):
 
     Refuses a test with one answer to the target in 99 %, and answers that do not fit.
     """
-    check_examples(problem, len(test), (test, truth))
+    check_examples(problem, 10_000, (test, truth))
     often = np.bincount(truth[:, -1].astype(int)).max() / len(truth)
     check(often < 0.99, f"{problem.tasks[-1]} has one answer in {often:.1%} of the"
           " test: to be right there would say nothing")
@@ -416,6 +417,7 @@ def begin(network, problem, supervision, rng, dtype, test, truth):
 
 def start(network, problem, rng, dtype):
     """Call init; note which attributes it makes, since a store is about the others."""
+    network.adam_params = None  # Adam begins anew
     before = vars(network).keys() - getattr(network, "made_by_init", ())
     network.init(problem, rng, dtype)
     check(isinstance(network.params, dict), "init must make params, a dict of arrays")
@@ -423,14 +425,17 @@ def start(network, problem, rng, dtype):
 
 
 def copied(thing):
-    """Return a copy with copies of its attributes, but of large arrays and locks."""
-    clone = copy.copy(thing)
-    attributes = getattr(clone, "__dict__", {})
-    for name, value in attributes.items():
-        if getattr(value, "nbytes", 0) < 1e6:
-            with contextlib.suppress(Exception):  # what cannot be copied is shared
-                attributes[name] = copy.deepcopy(value)
-    return clone
+    """Return a deep copy, which shares large arrays, and locks and such."""
+    attributes = getattr(thing, "__dict__", {})
+    large = {id(item): item for item in attributes.values()
+             if getattr(item, "nbytes", 0) > 1e6}
+    with contextlib.suppress(TypeError):
+        return copy.deepcopy(thing, large)
+    with contextlib.suppress(TypeError):  # something in it has no copy
+        clone = copy.copy(thing)
+        vars(clone).update({name: copied(item) for name, item in attributes.items()})
+        return clone
+    return thing
 
 
 def begin_adam(network, gradients):
@@ -622,7 +627,7 @@ class Compiled(Network):
             if "steps" in vars(kind) or cls.descend is not Compiled.descend:
                 break  # what follows is the kernel's own, or will be called
             check(not in_vain, f"no kernel would call {cls.__name__}'s {', '.join(in_vain)}: "
-                  "subclass NumpyMLP or Network, or set descend = iis.Network.descend")
+                  "subclass NumpyMLP or Network instead")
 
     def set_params(self, arrays, dtype):
         """Set params, whose names and shapes are to stay."""
@@ -876,6 +881,8 @@ class MLP(Compiled, NumpyMLP):
                            *params.values(), *gradients.values(), *room.values())
 
     def predict(self, inputs):
+        if type(self).forward is not NumpyMLP.forward:  # a subclass's, which descends as it does
+            return super().predict(inputs)
         (_, arrays), bits = self.copy_params(), as_bits(inputs, self.n)
         W, b, V, c = arrays.values()
         starts, every = np.cumsum([0, *self.classes]), np.zeros((len(bits), len(self.classes)), int)
@@ -1526,7 +1533,7 @@ def file_digest(kind):
     """Return a digest of the file in which a class stands, without what `if __name__ ...` holds."""
     with contextlib.suppress(OSError, TypeError, KeyError):  # it stands in none
         whole = inspect.getsource(sys.modules[kind.__module__])
-        for source in (re.sub(r"(?m)^if __name__\b.*\n([ \t].*\n|\n)*", "", whole), whole):
+        for source in (re.sub(r"(?m)^if __name__ *==.*\n([ \t].*\n|\n)*", "", whole), whole):
             if re.search(rf"(?m)^\s*class {kind.__name__}\b", source):
                 return hashlib.sha256(source.encode()).hexdigest()[:16]
 
@@ -1545,10 +1552,12 @@ def described(value, path, digests):
     digest; digests remembers those of large arrays, by id, so that each is read once.
     Raises ValueError, with the value's path, for what is none of these.
     """
-    value = value.item() if isinstance(value, np.generic) else value
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
-        return value
+        finite = kind is not float or math.isfinite(value)
+        return value if finite else str(value)  # JSON has no such numbers
+    if isinstance(value, np.generic):  # NumPy's numbers may round and wrap otherwise than Python's
+        return {"dtype": str(value.dtype), "value": value.item()}
     if kind in (list, tuple, set, frozenset, dict):
         items = [described(item, f"{path}[{i}]", digests)
                  for i, item in enumerate(value.items() if kind is dict else value)]
@@ -1566,17 +1575,20 @@ def described(value, path, digests):
           "plain attributes")
     for each in reversed(classes):
         for name, item in vars(each).items():
-            code = getattr(inspect.unwrap(item), "__code__", None)
-            if isinstance(item, TOLD) and not name.startswith("__"):
+            method = inspect.unwrap(getattr(item, "__func__", getattr(item, "fget", item)))
+            code = getattr(method, "__code__", None)
+            if isinstance(item, TOLD) and not name.startswith("_"):
                 attributes[name] = item
             elif code and code.co_filename != "<string>":  # a method, none that dataclass wrote
-                around = zip(code.co_freevars, inspect.unwrap(item).__closure__ or ())
+                around = zip(code.co_freevars, method.__closure__ or ())
                 held.append(code.co_firstlineno)
+                held += [item for item in method.__defaults__ or () if isinstance(item, TOLD)]
                 held += [cell.cell_contents for free, cell in around if free != "__class__"]
     made = MADE | getattr(value, "made_by_init", set()) if isinstance(value, Network) else ()
     told = {name: described(item, f"{path}.{name}", digests)
-            for name, item in (attributes | vars(value)).items() if name not in made
-            and not isinstance(getattr(kind, name, None), functools.cached_property)}
+            for name, item in (attributes | vars(value)).items()
+            if name not in made and name[:2] != "__" and not isinstance(
+                getattr(kind, name, None), functools.cached_property)}
     held = described(held, f"what the methods hold of {path}", digests)
     return told | {"class": [kind.__qualname__, *map(file_digest, classes), held]}
 
@@ -1587,8 +1599,9 @@ def arguments_of(settings):
     call.apply_defaults()
     arguments = {name: value for name, value in call.arguments.items() if name != "report"}
     for name, value in arguments.items():  # 64e3 is 64000, as in train
-        if isinstance(value, float) and value.is_integer():
-            arguments[name] = int(value)
+        value = value.item() if isinstance(value, np.generic) else value
+        whole = isinstance(value, float) and value.is_integer()
+        arguments[name] = int(value) if whole else value
     arguments["dtype"] = np.dtype(arguments["dtype"]).name
     if type(arguments["network"]) is Explicit:
         arguments |= {"network": arguments["network"].network, "supervision": "explicit"}
@@ -1609,7 +1622,7 @@ def as_record(key, run):
         item.pop("digest", None)
         if "class" in item:
             item["class"] = item["class"][0]
-        return item
+        return item["value"] if [*item] == ["dtype", "value"] else item
 
     call, last = json.loads(key, object_hook=without_digests), run.history[-1]
     del call["iis"]

@@ -1375,7 +1375,7 @@ def test_what_differs_is_described_otherwise_and_arrays_by_their_content():
               iis.Explicit(iis.MLP()), iis.ParitySum(30, 2), iis.ParitySum(30, 6), changed,
               {1: 2, 3: 4}, {3: 4, 1: 2}, made(1), made(2), {"self": made(1)}]
     assert len({key(value) for value in values}) == len(values)
-    assert key(array) == key(array.copy()) and key({2, 1}) == key({1, 2}) and key(np.int8(1)) == "1"
+    assert key(array) == key(array.copy()) and key({2, 1}) == key({1, 2})
     for thing in (lambda: 1, np.sum, np.array([None]), np.ma.masked_less(array, 3), io.StringIO(),
                   functools.partial(max), Counter(), odd(Own), made(lambda: 1), array.dtype):
         with pytest.raises(ValueError, match=f"a store cannot tell all about .*x.*, an? "):
