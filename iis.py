@@ -77,7 +77,7 @@ def supervise(labels, rng, supervision, p=0.2):
     multi-task   one answer: a helper's with probability p, else the target's
     curriculum   the same; train has p = 1 until helpers are learned, then p = 0
     multi-label  all answers
-    explicit     all; Explicit reads one before the next: a chain of thought
+    explicit     all; each is read before the next is given: a chain of thought
     """
     labels = np.array(labels, np.int64)  # a copy; unsigned integers have no -1
     size, tasks = labels.shape
@@ -1763,10 +1763,10 @@ DATA = {  # what the data asks
 OPTIONS = """
 experiment:
 problem      NAME    parity, lego (chains of reasoning) or code (programs) (parity)
-network      NAME    mlp, numpy (the same, slower), bilinear (of the theorem) or transformer
+network      NAME    mlp, numpy (the same, slower), bilinear or transformer (parity: mlp, bilinear)
 supervision  NAME    which answers training tells, see below (multi-task; lego, code: multi-label)
 p            SHARE   multi-task: share of the examples that ask a helper question (0.2)
-examples     COUNT   stop after so many (1000000); a control gets as many as its partner used
+examples     COUNT   stop after so many (1000000); a control, the target alone, after no more
 seed         SEED    decides the hidden bits, the starting weights and the examples (0)
 seeds        COUNT   repeat with so many seeds, counted up from --seed (1)
 problem:
@@ -1883,6 +1883,7 @@ def table(runs):
     steps = "{:11} {:18} {:>9} {:>19} {:>18}"  # the same, task by task
     tasks = [steps.format("network", "the data asks", "question", "in the end", "99 % right after")]
     for (control, network, supervision), group in sorted(groups.items()):
+        group = [pair for pair in group if not cut_off(*pair)] or group
         data = DATA[supervision].format(helper, target, 100 * group[0][0].get("p", 0.2))
         right = {task: np.median([100 * run.history[-1]["accuracy"][task] for _, run in group])
                  for task in tasks_trained(group[0][0])}
@@ -1897,10 +1898,10 @@ def table(runs):
     lines += ["", *tasks] if len(helpers) > 1 else []
     words = f"Learned means: {target} is right on 99 % of 10,000 new examples."
     if len({supervision for _, _, supervision in groups}) > 1:
-        words += f" The control, {target} alone, may see as many."
+        words += f" The control is asked {target} alone, on as many examples at most."
     if len(runs) > len(groups):
         words += " Of several seeds: the median (least-most)."
-    if not any(run.solved_at for _, run in runs):
+    if not any(run.solved_at or cut_off(settings, run) for settings, run in runs):
         words += " Here no run learned: try more --examples, a smaller --k, or more help."
     return "\n".join([*lines, "", textwrap.fill(words, 80)])
 
@@ -1912,9 +1913,12 @@ def outcome(group):
     if len(group) > 1:
         low, middle, high = map(rounded, (min(seen), np.median(seen), max(seen)))
         return f"{len(solved)} of {len(group)}", f"{middle} ({low}-{high})"
-    settings, run = group[0]
-    short = not solved and run.examples < settings.get("examples", 1_000_000)
-    return ("yes" if solved else "no, cut off" if short else "no"), f"{seen[0]:,}"
+    return ("yes" if solved else "no, cut off" if cut_off(*group[0]) else "no"), f"{seen[0]:,}"
+
+
+def cut_off(settings, run):
+    """Was the run interrupted?"""
+    return not run.solved_at and run.examples < settings.get("examples", 1_000_000)
 
 
 def rounded(count):
@@ -1984,7 +1988,7 @@ def picture(problem, snapshots):
     """
     hidden = np.isin(np.arange(problem.n), problem.support)
     bits = np.sort(np.argsort(~hidden, kind="stable")[:54])  # a line's: hidden ones, and others
-    few = f"\n({len(bits)} of the {problem.n:,} bits: hidden ones first)" * (problem.n > 54)
+    few = f"\n(54 of the {problem.n:,} bits: the hidden and the first others)" * (problem.n > 54)
     print(f"\nHow strongly the mlp reads each bit, from . to @, the strongest of its line:{few}"
           f"\n\n examples   sum  parity  seed {problem.seed}")
     for name, tests in snapshots.items():
@@ -2052,6 +2056,7 @@ def train_all(given, runs, found, snapshots):
         key = settings["network"].name, settings["supervision"], settings["seed"]
         return settings | {"report": functools.partial(note, key, settings)}
 
+    progress(f"0 of {total} runs")
     follow(sweep(map(reported, runs), **pick(sweep, given)))
     follow(sweep(controls, **pick(sweep, given)))
     progress()
@@ -2089,22 +2094,24 @@ def conclude(problem, seed, found, snapshots, inputs, labels):
     print(table(found.values()), flush=True)
     if "" in snapshots:
         picture(problem, snapshots)
-    if not any(run.network for _, run in found.values()):
-        print("\nThese runs came from the store. It keeps no weights: no picture, no answers.")
+    if not all(run.network for (_, _, drawn), (_, run) in found.items() if drawn == seed):
+        print("\nRuns from the store have no weights: no picture, and no answers to show.")
     learned = {key for key, (_, run) in found.items() if run.solved_at}
     failed = found.keys() - learned
-    helped = {network for network, _, seed in learned if (network, "target", seed) in failed}
+    helped = {network for network, kind, seed in learned
+              if kind != "explicit" and (network, "target", seed) in failed}
     if helped and problem.name == "parity" and problem.k > 1:
-        print(f"\nWhy {' and '.join(sorted(helped))} learned: a hidden bit changes the sum, and so"
-              " each can be\nfound by itself. It does not change how often the parity is 1. The"
-              "\nsum shows which bits count. The rest is easy: python plots.py why", flush=True)
+        print("\n" + textwrap.fill(
+            f"Why {' and '.join(sorted(helped))} learned: a hidden bit changes the sum, and so "
+            "each can be found by itself. It does not change how often the parity is 1. The sum shows "
+            "which bits count. The rest is easy: python plots.py why", 80), flush=True)
 
 
 def interrupt(*_):
     """Answer the first Ctrl-C at once; leave with the second."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     progress()
-    say("interrupted: runs under way end with their next test; Ctrl-C again leaves at once")
+    say("interrupted: runs under way end with their next test; Ctrl-C again: now")
     raise KeyboardInterrupt
 
 
