@@ -2103,8 +2103,8 @@ def conclude(problem, seed, found, snapshots, inputs, labels):
     if helped and problem.name == "parity" and problem.k > 1:
         print("\n" + textwrap.fill(
             f"Why {' and '.join(sorted(helped))} learned: a hidden bit changes the sum, and so "
-            "each can be found by itself. It does not change how often the parity is 1. The sum shows "
-            "which bits count. The rest is easy: python plots.py why", 80), flush=True)
+            "each can be found by itself. It does not change how often the parity is 1. The sum "
+            "shows which bits count. The rest is easy: python plots.py why", 80), flush=True)
 
 
 def interrupt(*_):
