@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 import tokenize
-from collections import Counter
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,13 +50,6 @@ def started(network, problem, dtype=np.float64):
     for array in network.params.values():
         array += 0.3 * rng.standard_normal(array.shape)
     return network
-
-
-def first_batch(network, size=60):
-    """Inputs and labels of a problem of nine bits, on which the network is started."""
-    problem, rng = iis.ParitySum(9, 2), np.random.default_rng(0)
-    network.init(problem, rng)
-    return problem.sample(rng, size)
 
 
 def flat(arrays):
@@ -95,7 +87,6 @@ def check_learned(problem, network, supervision, **settings):
     right = (run.network.predict(inputs) == labels).mean(axis=0)
     right = right[-1] if supervision in ("target", "curriculum") else right.min()
     assert run.solved_at and right >= 0.98
-    assert run.history[-1]["accuracy"].keys() == set(problem.tasks)
 
 
 def history(run):
@@ -181,15 +172,14 @@ class Tanh(iis.Network):
         return loss, gradients | {"V": dlogits.T @ hidden, "c": dlogits.sum(axis=0)}
 
 
-def odd(kind, **changed):
-    """An object of a class that differs, and is in no file."""
+def odd(kind, **changed):  # an object of a class that differs, and is in no file
     return type("Odd", (kind,), changed)()
 
 
+PARITY = iis.ParitySum(9, 2)
 OWN = [(Own(), iis.NumpyMLP()), (Own(), iis.MLP()), (Own(), Tanh()), (iis.ParitySum(12, 3), Tanh())]
-NETWORKS = [iis.NumpyMLP(9), iis.MLP(7), iis.Bilinear(), iis.Transformer(8, 2, 4, causal=True)]
-NETWORKS += [iis.Explicit(iis.MLP(7))]
-each_network = pytest.mark.parametrize("network", NETWORKS, ids=repr)
+NETWORKS = [iis.NumpyMLP(9), iis.MLP(7), iis.Bilinear(), iis.Transformer(8, 2, 4, causal=True),
+            iis.Explicit(iis.MLP(7))]
 
 
 # The files
@@ -211,12 +201,12 @@ print(run.solved_at, control.solved_at, control.history[-1]["accuracy"]["parity"
     assert int(run) < 300_000 and control == "None" and 0.48 <= float(accuracy) <= 0.52
 
 
-MARKS = {"iis.py": (16_700, 2_000), "plots.py": (12_300, 1_230), "test_iis.py": (19_800, 1_850)}
+MARKS = {"iis.py": (18_140, 2_160), "plots.py": (12_300, 1_230), "test_iis.py": (19_850, 1_880)}
 
 
-@pytest.mark.parametrize("name, tokens, lines", [(name, *mark) for name, mark in MARKS.items()])
-def test_the_files_are_short(name, tokens, lines):
-    text = (HERE / name).read_text()
+@pytest.mark.parametrize("name", MARKS)
+def test_the_files_are_short(name):
+    text, (tokens, lines) = (HERE / name).read_text(), MARKS[name]
     layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(text).readline)]
     if sys.version_info < (3, 12):  # later f-strings are several tokens
@@ -246,69 +236,44 @@ def test_what_is_public_stands_in_the_file_in_this_order():
 def test_bits_are_uniform_and_labels_equal_a_recount_from_those_that_the_seed_draws(n):
     problem = iis.ParitySum(n, k=5, seed=n)
     inputs, labels = problem.sample(np.random.default_rng(0), 10_000)
-    assert inputs.dtype == np.uint8 and inputs.shape == (10_000, n)
-    assert labels.dtype == np.int64 and labels.shape == (10_000, 2)
+    assert inputs.dtype == np.uint8 and inputs.shape == (10_000, n) and labels.dtype == np.int64
     assert abs(inputs.mean(axis=0) - 0.5).max() < 0.025  # five standard deviations
     assert problem.tasks == ("sum", "parity") and problem.classes == (6, 2)
     assert problem.support.shape == (5,) and sorted({*problem.support}) == [*problem.support]
     for example, (total, parity) in zip(inputs[:200].tolist(), labels):
         assert total == sum(example[i] for i in problem.support) and parity == total % 2
         assert problem.show(example) == "".join(map(str, example)) and set(example) <= {0, 1}
-    supports = [tuple(iis.ParitySum(50, 5, seed).support) for seed in range(20)]
-    assert len(set(supports)) == 20 and supports[3] == tuple(iis.ParitySum(50, 5, 3).support)
+    assert len({tuple(iis.ParitySum(50, 5, seed).support) for seed in range(20)}) == 20
 
 
 def test_supervision_shows_the_labels_it_says():
-    labels, rng = np.arange(30_000).reshape(-1, 3), np.random.default_rng(0)
-    carried = {name: iis.supervise(labels, rng, name, p=0.3) for name in iis.SUPERVISIONS}
-    assert len(carried) == 5
-    for shown in carried.values():
-        assert ((shown == labels) | (shown == -1)).all()
-    assert ((carried["target"] >= 0) == [False, False, True]).all()
-    assert (carried["multi-label"] == labels).all() and (carried["explicit"] == labels).all()
-    shares = [("curriculum", 0.3, [0.15, 0.15, 0.7]), ("multi-task", 0.3, [0.15, 0.15, 0.7])]
-    shares += [("multi-task", 0, [0, 0, 1]), ("multi-task", 1, [0.5, 0.5, 0])]
-    for supervision, p, share in shares:
-        asked = iis.supervise(labels, rng, supervision, p) >= 0
-        assert (asked.sum(axis=1) == 1).all()
-        assert np.allclose(asked.mean(axis=0), share, atol=0.02)  # four standard deviations
-    for tasks in (1, 2, 5):  # of any type: as NumPy's sums, which have no -1
-        some = rng.integers(0, 9, (500, tasks)).astype(np.uint8)
-        for name in iis.SUPERVISIONS:
-            masked = iis.supervise(some, rng, name, rng.random())
-            assert masked.dtype == np.int64 and ((masked == some) | (masked == -1)).all()
-            one = tasks if name in ("multi-label", "explicit") else 1
-            assert ((masked >= 0).sum(axis=1) == one).all()
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 9, (10_000, 3), np.uint8)  # which has no -1
+    for supervision, p in itertools.product(iis.SUPERVISIONS, (0, 0.3, 1)):
+        shown = iis.supervise(labels, rng, supervision, p)
+        assert shown.dtype == np.int64 and ((shown == labels) | (shown == -1)).all()
+        everything = supervision in ("multi-label", "explicit")
+        helper = 0 if supervision == "target" else p / 2
+        share = [1, 1, 1] if everything else [helper, helper, 1 - 2 * helper]
+        assert ((shown >= 0).sum(axis=1) == sum(share)).all()
+        assert np.allclose((shown >= 0).mean(axis=0), share, atol=0.02)  # four deviations
+        target = labels[:, 2:]  # without helpers
+        assert (iis.supervise(target, rng, supervision, p) == target).all()
     with pytest.raises(KeyError, match="osmosis"):
         iis.supervise(labels, rng, "osmosis")
 
 
-def test_the_loss_of_scores_of_any_size_of_any_batch_and_its_derivative():
+def test_the_loss_is_the_mean_over_examples_of_the_summed_cross_entropies_of_any_scores():
     rng, classes = np.random.default_rng(0), (6, 2, 3)
     logits, labels = 9 * rng.standard_normal((40, 11)), rng.integers(-1, classes, (40, 3))
     loss, dlogits = iis.cross_entropy(logits, labels, classes)
+    heads = np.split(logits, [6, 8], axis=1)
+    assert np.isclose(loss, sum(map(cost, heads, labels.T)) / 40, rtol=1e-12)
     for more in (1e4, -1e4):  # added to all scores of a task: nothing changes
         moved = logits + np.repeat([0, more, 0], classes)
         assert np.isclose(iis.cross_entropy(moved, labels, classes)[0], loss, rtol=1e-9)
-    halves = [iis.cross_entropy(logits[i : i + 20], labels[i : i + 20], classes) for i in (0, 20)]
-    assert np.isclose(np.mean([half for half, _ in halves]), loss)
-    assert np.allclose(np.vstack([half for _, half in halves]) / 2, dlogits)
     for part, label in zip(np.split(dlogits, [6, 8], axis=1), labels.T):
         assert np.allclose(part.sum(axis=1), 0) and not part[label < 0].any()
-    assert (iis.highest(logits, classes)[:, 2] == logits[:, 8:].argmax(axis=1)).all()
-
-
-def test_the_loss_is_the_mean_over_examples_of_the_summed_cross_entropies():
-    problem = iis.ParitySum(12, 3)
-    inputs, labels = some_labels(problem)
-    network = started(iis.NumpyMLP(7), problem)
-    W, b, V, c = network.params.values()
-    assert W.shape == (12, 7) and b.shape == (7,) and V.shape == (4 + 2, 7) and c.shape == (4 + 2,)
-    logits = np.maximum((2.0 * inputs - 1) @ W + b, 0) @ V.T + c
-    expected = (cost(logits[:, :4], labels[:, 0]) + cost(logits[:, 4:], labels[:, 1])) / 40
-    assert np.isclose(network.loss_and_gradients(inputs, labels)[0], expected, rtol=1e-12)
-    predicted = np.stack([logits[:, :4].argmax(axis=1), logits[:, 4:].argmax(axis=1)], axis=1)
-    assert (network.predict(inputs) == predicted).all()
 
 
 @pytest.mark.parametrize("supervision", iis.SUPERVISIONS)
@@ -318,37 +283,15 @@ def test_problems_and_networks_of_ones_own_are_trained_under_every_supervision(s
         check_learned(problem, network, supervision, **settings)
 
 
-@pytest.mark.parametrize("kind, lacking", [
-    (Own, "tasks"), (Own, "classes"), (Own, "sample"), (Tanh, "init"),
-    (Tanh, "loss_and_gradients"), (Tanh, "predict")])
-def test_what_lacks_something_gets_an_error_that_names_it(kind, lacking):
-    kept = {name: value for name, value in vars(kind).items()
-            if name != lacking and not name.startswith("__")}
-    incomplete = type("Incomplete", kind.__bases__, kept)()
-    problem, network = (incomplete, Tanh()) if kind is Own else (Own(), incomplete)
-    words = f"Incomplete'? object has no attribute '{lacking}'"
-    for supervision in ("multi-task", "explicit"):
-        with pytest.raises(AttributeError, match=words):
-            iis.train(problem, network, supervision)
-    [(_, error)] = iis.sweep([{"problem": problem, "network": network}])
-    assert isinstance(error, AttributeError) and lacking in str(error)
-
-
-def test_the_curriculum_asks_for_the_helpers_first_and_then_for_the_target():
-    network, carried = iis.NumpyMLP(), []
-    learn = network.loss_and_gradients
-
-    def noted(inputs, labels):
-        carried.append((labels >= 0).any(axis=0).tolist())
-        return learn(inputs, labels)
-
-    network.loss_and_gradients = noted
-    run = iis.train(Own(), network, "curriculum")
-    learned = [min([*record["accuracy"].values()][:-1]) >= 0.99 for record in run.history]
-    batches = run.history[learned.index(True)]["examples"] // 64
-    assert run.solved_at and learned.index(True) > 0
-    assert all(asked == [True, True, False] for asked in carried[:batches])
-    assert all(asked == [False, False, True] for asked in carried[batches:])
+def test_what_lacks_something_gets_pythons_own_error_that_names_it():
+    lacking = {
+        "tasks": (object(), Tanh()), "classes": (odd(object, tasks=["a"]), Tanh()),
+        "init": (Own(), odd(iis.Network)), "n": (Own(), odd(Tanh, init=lambda self, x, *_: x.n)),
+        "predict": (Own(), odd(iis.Network, init=Tanh.init, width=8))}
+    for name, (problem, network) in lacking.items():
+        for supervision in ("multi-task", "explicit"):
+            with pytest.raises(AttributeError, match=f"object has no attribute '{name}'"):
+                iis.train(problem, network, supervision)
 
 
 class Knows(iis.Network):
@@ -361,11 +304,13 @@ class Knows(iis.Network):
 
     def descend(self, inputs, labels, batch, lr=None):
         self.told, self.seen = labels, self.seen + len(inputs)
-        return 0.0
+        return 0.5 * len(inputs)
 
     def predict(self, inputs):
+        answers = np.where(self.seen >= np.array(self.enough), inputs, 9)
         self.sizes.append(len(inputs))
-        return np.where(self.seen >= np.array(self.enough), inputs, 9)
+        inputs[:] = 9  # they are its own
+        return answers
 
 
 class Labels:
@@ -388,19 +333,13 @@ def test_runs_are_tested_at_their_moments_on_few_or_on_all_and_a_curriculum_wait
         assert tasks.tolist() == ([0, 0, 1] if record["examples"] > 44_800 else [1, 1, 0])
     assert run.solved_at == next(count for count in examples if count >= 150_000)
     assert network.sizes.count(10_000) == 2 and network.sizes[-1] == 10_000  # solved; the end
+    assert run.history[-1]["accuracy"] == {"a": 1, "b": 1, "c": 1} and run.history[0]["loss"] == 0.5
     assert set(network.sizes[1:]) == {2_000, 10_000}
     run = iis.train(Labels(), Knows(0, 0, 10**9), examples=2_000_000, every=1_000)
     assert [record["examples"] for record in run.history][:3] == [1_024, 2_048, 3_072]
     run = iis.train(Labels(), Knows(0, 0, 10**9), examples=3_000_000)
     examples = np.diff([record["examples"] for record in run.history])
     assert examples.max() == 64_000 and not (examples % 64).any()
-
-
-def test_the_curriculum_learns_parity_and_then_forgets_the_sum():
-    runs = train_all(runs_of(iis.MLP, 5, supervision="curriculum"))
-    sums = [[record["accuracy"]["sum"] for record in run.history] for run in runs]
-    assert all(run.solved_at for run in runs) and min(map(max, sums)) >= 0.99
-    assert np.median([curve[-1] for curve in sums]) < 0.95
 
 
 def test_the_same_seed_gives_the_same_history_in_another_process(tmp_path):
@@ -414,23 +353,8 @@ for problem, network in zip((parity, parity, parity, iis.Code(3)), networks):
 """
     compiled, kept = [python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
     assert compiled == kept
-    first = json.loads(compiled.splitlines()[0])
-    assert [record["examples"] for record in first] == [*range(6_400, 50_000, 6_400), 50_000]
     other = iis.train(iis.ParitySum(seed=3), iis.NumpyMLP(), seed=4, examples=6400)
-    assert other.history[0]["loss"] != first[0]["loss"]
-
-
-def test_a_run_is_evaluated_as_often_as_told_and_goes_on_after_it_solved_if_told_to():
-    problem, heard = iis.ParitySum(10, 2), []
-    run = iis.train(problem, iis.NumpyMLP(), examples=12_000, every=1_280, stop_when_solved=False,
-                    report=lambda run: heard.append(run.examples))
-    looks = [record["examples"] for record in run.history]
-    assert looks == heard == [*range(1_280, 12_000, 1_280), 12_000] and run.solved_at in looks[:-1]
-    record = run.history[-1]
-    assert record.keys() == {"examples", "seconds", "loss", "accuracy"} and record["loss"] < 0.1
-    inputs, labels = problem.sample(np.random.default_rng(0).spawn(4)[3], 10_000)  # held out
-    right = (run.network.predict(inputs) == labels).mean(axis=0)
-    assert record["accuracy"] == dict(zip(("sum", "parity"), right))  # in the end, of all of them
+    assert other.history[0]["loss"] != json.loads(compiled.splitlines()[0])[0]["loss"]
 
 
 # 2. The same, fast
@@ -445,58 +369,55 @@ def test_the_compiled_mlp_equals_the_plain_one(problem, width, size):
     for _ in range(50):
         inputs, labels = problem.sample(rng, size)
         labels = np.where(rng.random(labels.shape) < 0.7, labels.astype(int), -1)
-        loss, gradients = plain.loss_and_gradients(inputs, labels)
-        other_loss, others = compiled.loss_and_gradients(inputs, labels)
-        assert np.isclose(loss, other_loss, rtol=0, atol=1e-9)
-        assert np.allclose(flat(gradients), flat(others), rtol=0, atol=1e-9)
         totals = [network.descend(inputs, labels, size) for network in both]
         assert np.isclose(*totals, rtol=1e-9)
     assert np.allclose(flat(plain.params), flat(compiled.params), rtol=0, atol=1e-9)
-    inputs, labels = problem.sample(rng, 1_200)
+    inputs, _ = problem.sample(rng, 1_200)
     assert (plain.predict(inputs) == compiled.predict(inputs)).all()
-    iis.Network.descend(compiled, inputs, labels, 100)  # the plain loop leaves it intact
-    compiled.descend(inputs, labels, 100)
 
 
-def test_products_with_signs_adams_step_and_a_batch_of_bilinear_equal_plain_numpy():
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        rows, inner, width = rng.integers(1, 90, 2).tolist() + [int(rng.integers(1, 200))]
-        bits, M = rng.integers(0, 2, (rows, inner), np.uint8), rng.standard_normal((inner, width))
+def test_products_with_signs_and_adams_step_equal_plain_numpy_for_random_shapes_and_numbers():
+    rng, network = np.random.default_rng(0), Tanh()
+    for rows, inner, width in rng.integers(1, 150, (60, 3)):
+        bits, M = rng.integers(0, 2, (rows, inner)), rng.standard_normal((inner, width))
         out, sums = np.ones((rows, width)), np.zeros((4, 16, 64))
-        iis.product(iis.pack(bits), M, out, sums)
-        assert np.allclose(out, (2.0 * bits - 1) @ M, rtol=0, atol=1e-12)
-    network = Tanh()
+        iis.product(iis.pack(bits.astype(np.uint8)), M, out, sums)
+        assert np.allclose(out, (2 * bits - 1) @ M, rtol=0, atol=1e-12)
     network.params = {"w": rng.standard_normal(33)}
     weights, mean, square = network.params["w"].copy(), np.zeros(33), np.zeros(33)
-    for step in range(1, 50):
-        gradient, lr = 10.0 ** rng.uniform(-6, 3) * rng.standard_normal(33), 10 ** rng.uniform(-4, 0)
-        network.adam({"w": gradient}, lr)
-        iis.adam_kernel(weights, gradient, mean, square, step, lr)
-        assert np.allclose(weights, network.params["w"], rtol=0, atol=1e-11)
+    for step, size in enumerate(10.0 ** rng.uniform(-6, 3, 50), 1):
+        gradient = size * rng.standard_normal(33)
+        network.adam({"w": gradient}, 0.01)
+        iis.adam_kernel(weights, gradient, mean, square, step, 0.01)
+        assert np.allclose(weights, network.params["w"], rtol=0, atol=1e-12)
+
+
+def test_bilinears_kernel_follows_its_gradients_and_its_sums_are_from_0_to_k():
     problem, network = iis.ParitySum(20, 6), iis.Bilinear()
     inputs, labels = some_labels(problem)
-    started(network, problem)
-    before, (loss, gradients) = copy.deepcopy(network.params), network.loss_and_gradients(inputs, labels)
-    assert np.isclose(network.descend(inputs, labels, 40, 0.1), 40 * loss, rtol=1e-12)
+    loss, gradients = started(network, problem).loss_and_gradients(inputs, labels)
+    before = copy.deepcopy(network.params)
+    assert np.isclose(network.descend(inputs, labels, 40, 0.1), 40 * loss)
+    assert network.rates(400, 6, 64) == pytest.approx((0.02 * 1.5 * 64 / 400, 5 * (5 / 6) ** 3))
     for name, gradient in gradients.items():
         rate = 0.1 if name == "W" else 0.1 * network.rates(20, 6, 40)[1]
         assert np.allclose(network.params[name], before[name] - rate * gradient, rtol=0, atol=1e-12)
-    network.params["W"][:, -1] += 99  # then it reads sums far above 6
-    assert network.predict(inputs)[:, 0].tolist() == [6] * 40
+    for more, answer in ((99, 6), (-999, 0)):
+        network.params["W"][:, -1] += more
+        assert {*network.predict(inputs)[:, 0]} == {answer}
 
 
 def test_networks_start_at_the_scale_that_is_told():
-    network, w = iis.Transformer(64, 1), iis.NumpyMLP(400)
-    w.init(iis.ParitySum(100, 5), np.random.default_rng(0))
+    mlp, transformer = iis.NumpyMLP(400), iis.Transformer(64, 1)
+    mlp.init(iis.ParitySum(100, 5), np.random.default_rng(0))
+    transformer.init(iis.Lego(), np.random.default_rng(0))
     for name, scale in (("W", 1 / 10), ("V", 1 / 20)):
-        assert abs(w.params[name]).max() == pytest.approx(scale, rel=0.01)
-        assert w.params[name].std() == pytest.approx(scale / 3**0.5, rel=0.03)
-    network.init(iis.Lego(), np.random.default_rng(0))
+        span = abs(mlp.params[name]).max(), 3**0.5 * mlp.params[name].std()  # uniform
+        assert span == pytest.approx((scale, scale), rel=0.03)
     for name, scale in (("E", 3**-0.5), ("A0", 1 / 16), ("D0", 1 / (2 * 128**0.5))):
-        assert network.params[name].std() == pytest.approx(scale, rel=0.05)
-    x = 1e-2 * np.ones((4, 1))
-    assert np.allclose(iis.norm_forward(x, np.ones(4))[0], 1e-2 / (1e-4 + 1e-5) ** 0.5)
+        assert transformer.params[name].std() == pytest.approx(scale, rel=0.05)
+    normed, _ = iis.norm_forward(np.full((4, 1), 0.01), np.ones(4))
+    assert np.allclose(normed, 0.01 / (1e-4 + 1e-5) ** 0.5)
 
 
 def test_bilinear_learns_the_sum_alone_from_the_start_and_is_right_once_w_reads_it():
@@ -520,14 +441,12 @@ def test_inputs_and_labels_may_be_any_integers_and_lie_anywhere(network):
     problem = iis.ParitySum(50, 3)
     started(network, problem)
     inputs, labels = problem.sample(np.random.default_rng(0), 30)
-    assert (network.predict(inputs[::2]) == network.predict(inputs)[::2]).all()
+    assert (network.predict(inputs[::2].tolist()) == network.predict(inputs)[::2]).all()
     loss, _ = network.loss_and_gradients(inputs, labels)
-    assert (network.predict(inputs.tolist()) == network.predict(inputs)).all()
-    for kind in (np.int8, np.int32, np.uint16):
-        assert network.loss_and_gradients(inputs.astype(kind), labels.astype(kind))[0] == loss
-    odd_inputs, odd_labels = np.asfortranarray(inputs) > 0, labels[::-1][::-1]
-    assert network.loss_and_gradients(odd_inputs, odd_labels)[0] == loss
-    network.descend(inputs, labels, 10, 0.01)
+    for x, y in ((inputs.astype(np.int8), labels.astype(np.uint16)),
+                 (np.asfortranarray(inputs) > 0, labels[::-1][::-1])):
+        assert network.loss_and_gradients(x, y)[0] == loss
+    network.descend(x, y, 10, 0.01)
     assert network.loss_and_gradients(inputs, labels)[0] < loss
     network.params["W"][:] = 0  # to change params in place is to change the network
     assert np.ptp(network.predict(inputs), axis=0).tolist() == [0, 0]
@@ -561,8 +480,8 @@ def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch, capsys):
 
 @pytest.mark.parametrize("make", [iis.MLP, iis.Bilinear])
 def test_the_mixture_is_learned_on_every_seed_and_parity_alone_on_none(make):
-    mixtures = train_all(runs_of(make, 20, p=0.2))
-    controls = runs_of(make, 20, supervision="target")
+    mixtures = train_all(runs_of(make, 10, p=0.2))
+    controls = runs_of(make, 10, supervision="target")
     controls = train_all(c | {"examples": m.examples} for c, m in zip(controls, mixtures))
     for mixture, control in zip(mixtures, controls):
         assert mixture.solved_at == mixture.examples == control.examples
@@ -571,19 +490,15 @@ def test_the_mixture_is_learned_on_every_seed_and_parity_alone_on_none(make):
         assert 0.48 <= control.history[-1]["accuracy"]["parity"] <= 0.52
 
 
-def test_the_more_a_network_is_told_the_sooner_it_learns_one_of_ones_own_too():
+def test_the_more_a_network_is_told_the_sooner_it_learns():
     *telling, alone = [solved_at(runs_of(iis.MLP, 10, supervision=kind, examples=200_000))
                        for kind in ("explicit", "multi-label", "multi-task", "target")]
     assert all(a < b < c for a, b, c in zip(*telling))
     assert not any(alone)  # later it does learn: see the README
-    explicit, implicit = [solved_at(runs_of(Tanh, 3, 12, 4, supervision=kind, examples=100_000))
-                          for kind in ("explicit", "multi-label")]
-    assert None not in explicit + implicit and max(explicit) < min(implicit)
 
 
 def test_the_mlp_learns_at_every_share_and_both_from_many_bits_and_bilinear_never_diverges():
-    shares = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-    runs = [settings for p in shares for settings in runs_of(iis.MLP, 2, p=p)]
+    runs = [settings for p in (0.01, 0.1, 0.5, 0.9) for settings in runs_of(iis.MLP, 2, p=p)]
     # where one example in a hundred asks for parity, the default million is not enough
     runs += runs_of(iis.MLP, 1, p=0.99, examples=3_000_000) + runs_of(iis.MLP, 1, n=128)
     runs += runs_of(iis.Bilinear, 2, n=128) + runs_of(iis.Bilinear, 1, n=400)
@@ -593,34 +508,25 @@ def test_the_mlp_learns_at_every_share_and_both_from_many_bits_and_bilinear_neve
 
 
 # 3. Further problems
-@pytest.mark.parametrize("k, others", [(1, 0), (2, 0), (2, 3), (5, 3), (6, 1), (4, 8), (26, 0),
-                                       (20, 6)])
+@pytest.mark.parametrize("k, others", [(1, 0), (2, 3), (5, 3), (6, 1), (4, 8), (26, 0), (20, 6)])
 def test_a_lego_sentence_tells_the_labels_to_who_reads_it(k, others):
     problem = iis.Lego(k, others)
     inputs, labels = problem.sample(np.random.default_rng(0), 1000)
     assert problem.tasks == tuple(f"hop {t + 1}" for t in range(k)) and problem.classes == (2,) * k
     assert inputs.shape == (1000, k + others, 3)
     assert (inputs < problem.fields).all() and inputs.min() == 0
-    sentences = [problem.show(example) for example in inputs]
-    for sentence, answers, places in zip(sentences, labels, problem.places(inputs)):
-        clauses = [clause.split(" = ") for clause in sentence.split("; ")]
+    for example, answers, places in zip(inputs, labels, problem.places(inputs)):
+        clauses = [clause.split(" = ") for clause in problem.show(example).split("; ")]
         told = dict(clauses)
 
         def chain(name):  # the variables from the constant on to this one
             return [] if name == "1" else [*chain(told[name][1:]), name]
-
         [asked] = [chain(name) for name in told if len(chain(name)) == k]
         value = 1
         for name, answer, place in zip(asked, answers, places):
             value *= int(told[name][0] + "1")
             assert value == 2 * answer - 1 and clauses[place][0] == name
         assert len(clauses) == len(told) == k + others
-    assert k + others < 6 or len(set(sentences)) > 990
-    order, names = np.random.default_rng(1).permuted(np.arange(k + others)), np.arange(k + others + 1)
-    assert (order[problem.places(inputs[:, order])] == problem.places(inputs)).all()
-    names[:-1] = order  # variables renamed, the constant not
-    renamed = np.dstack([names[inputs[:, :, 0]], inputs[:, :, 1], names[inputs[:, :, 2]]])
-    assert (problem.places(renamed) == problem.places(inputs)).all()
     assert abs(labels.mean(axis=0) - 0.5).max() < 0.08  # five standard deviations
 
 
@@ -641,48 +547,40 @@ def test_only_without_others_a_product_of_signs_tells_the_last_value(k, others):
 def test_executing_a_program_gives_the_labels(k, modulus):
     problem = iis.Code(k, modulus)
     inputs, labels = problem.sample(np.random.default_rng(0), 1000)
-    again = 0
     for example, answers in zip(inputs, labels):
         variables, program = {}, problem.show(example).split("\n")
         for line, answer in zip(program, answers):
-            again += line[0] in variables
             exec(line, {}, variables)
             assert variables[line[0]] == answer
         assert len(program) == k == len(answers)
-    assert k == 1 or again > 100  # names are assigned again
     assert not re.search(r"\(0 \*|\* 0\)", " ".join(map(problem.show, inputs)))  # no giveaway
     assert (problem.places(inputs) == np.arange(k)).all()
     assert set(labels.ravel()) == set(range(modulus))
 
 
 @pytest.mark.parametrize("problem, network", [
-    (Own(), iis.NumpyMLP(3)), (iis.Lego(4, 2), iis.Transformer(4, 1, 1)),
+    (Own(), Tanh()), (iis.Lego(4, 2), iis.Transformer(4, 1, 1)),
     (iis.Code(4, 3), iis.Transformer(4, 1, 1))])
 def test_each_pass_reads_the_answers_before_it_and_answers_one_task(problem, network):
-    explicit, tasks = iis.Explicit(network), len(problem.tasks)
-    explicit.init(problem, np.random.default_rng(0))
-    inputs, labels = problem.sample(np.random.default_rng(0), 50)
-    labels = labels.astype(int)
+    explicit, rng, tasks = iis.Explicit(network), np.random.default_rng(0), len(problem.tasks)
+    explicit.init(problem, rng)
+    inputs, labels = problem.sample(rng, 50)
     rows, asked = explicit.passes(inputs, labels)
-    assert rows.dtype == inputs.dtype and len(rows) == len(asked) == 50 * tasks
-    for i, truth in enumerate(labels):
-        for t in range(tasks):
-            row, read = rows[tasks * i + t], np.where(np.arange(tasks) < t, truth, -1)
-            alone = np.where(np.arange(tasks) == t, truth, -1)
-            assert (asked[tasks * i + t] == alone).all()
-            if inputs.ndim == 2:  # a bit for each answer of the two helpers
-                written = [*(read[0] == np.arange(4)), *(read[1] == np.arange(4))]
-                assert row.tolist() == [*inputs[i], *written]
-            else:
-                places = problem.places(inputs[[i]])[0]
-                assert (explicit.places(row[None]) == places).all()
-                assert (row[:, :-1] == inputs[i]).all() and np.count_nonzero(row[:, -1]) == t
-                assert (row[places, -1] == read + 1).all()  # in the tasks' order
+    plain, truth = [np.repeat(array, tasks, axis=0) for array in (inputs, labels.astype(int))]
+    task, now = np.arange(tasks), np.tile(np.arange(tasks), 50)[:, None]  # in each row: one
+    read = np.where(task < now, truth, -1)
+    assert (asked == np.where(task == now, truth, -1)).all() and rows.dtype == inputs.dtype
+    if inputs.ndim == 2:  # a bit for each answer of the two helpers
+        written = [read[:, [helper]] == np.arange(4) for helper in (0, 1)]
+        assert (rows == np.hstack([plain, *written])).all()
+    else:
+        written = np.take_along_axis(rows[:, :, -1], problem.places(plain), axis=1)
+        assert (written == read + 1).all() and (rows[:, :, :-1] == plain).all()
+        assert np.count_nonzero(rows[:, :, -1]) == np.count_nonzero(written)
 
 
 def test_an_explicit_network_is_taught_with_true_answers_and_reads_its_own():
-    problem = iis.ParitySum(9, 2)
-    network = started(iis.Explicit(iis.MLP(6)), problem)
+    problem, network = PARITY, started(iis.Explicit(iis.MLP(6)), PARITY)
     W, b, V, c = network.params.values()
     inputs, labels = problem.sample(np.random.default_rng(0), 60)
 
@@ -690,20 +588,15 @@ def test_an_explicit_network_is_taught_with_true_answers_and_reads_its_own():
         written = np.eye(4)[sums, :3]  # 3 stands for none
         return np.maximum((2 * np.hstack([inputs, written]) - 1) @ W + b, 0) @ V.T + c
 
-    none = np.full(60, 3)
-    own = logits(none)[:, :3].argmax(axis=1)
+    first = logits(np.full(60, 3))[:, :3]
+    own = first.argmax(axis=1)
     expected = np.stack([own, logits(own)[:, 3:].argmax(axis=1)], axis=1)
     assert (network.predict(inputs) == expected).all() and (own != labels[:, 0]).any()
-    expected = cost(logits(none)[:, :3], labels[:, 0])
-    expected += cost(logits(labels[:, 0])[:, 3:], labels[:, 1])
+    expected = cost(first, labels[:, 0]) + cost(logits(labels[:, 0])[:, 3:], labels[:, 1])
     assert np.isclose(network.loss_and_gradients(inputs, labels)[0], expected / 60, rtol=1e-12)
-    before = copy.deepcopy(network.params)
     assert np.isclose(network.descend(inputs, labels, 60), expected, rtol=1e-12)
-    assert all((network.params[name] != before[name]).any() for name in before)
-    network.params = before  # passes through
-    assert network.network.params is before
-    again = iis.train(problem, network, examples=64).network  # it was begun: this is a copy
-    assert again == network and again.network.params is not before
+    network.params = {"passes": "through"}
+    assert network.network.params == {"passes": "through"}
 
 
 # 4. The transformer, for all problems
@@ -719,15 +612,6 @@ def test_attention_is_a_softmax_of_the_scores():
     assert np.allclose(seen, np.einsum("habi,hdbi->hdai", shares, v).reshape(4, 5, 7))
 
 
-@pytest.mark.parametrize("problem", [iis.ParitySum(7, 2), iis.Lego(3, 1), iis.Code(8)], ids=repr)
-def test_a_transformer_answers_many_examples_as_it_answers_few(problem):
-    network = started(iis.Transformer(8, 2, 2), problem)
-    inputs, _ = problem.sample(np.random.default_rng(0), 230)
-    few = [network.predict(inputs[start : start + 7]) for start in range(0, 230, 7)]
-    assert (network.predict(inputs) == np.concatenate(few)).all()
-    assert len(network.predict(inputs[:0])) == 0
-
-
 @pytest.mark.parametrize("causal", [True, False])
 def test_only_a_causal_transformer_takes_no_notice_of_what_comes_later(causal):
     for problem, field in ((iis.Code(4), 2), (iis.Lego(4, 2), 1)):
@@ -739,37 +623,28 @@ def test_only_a_causal_transformer_takes_no_notice_of_what_comes_later(causal):
         changed[:, :, field] = (inputs[:, :, field] + later) % problem.fields[field]
         losses = [network.loss_and_gradients(some, asked)[0] for some in (inputs, changed)]
         assert np.isclose(*losses, rtol=1e-12) == causal and later.any()
-    network, losses = started(iis.Transformer(8, 2, 2, causal), iis.ParitySum(7, 2)), []
-    inputs, labels = iis.ParitySum(7, 2).sample(np.random.default_rng(0), 30)
-    for _ in range(2):
-        losses.append(network.loss_and_gradients(inputs, np.where([True, False], labels, -1))[0])
-        network.params["E"][:, 7 + 1] += 1  # the last place's embedding, where parity is asked
-    assert np.isclose(*losses, rtol=1e-12) == causal
 
 
 def test_the_transformer_learns_bits_and_short_sequences_but_not_from_the_target_alone():
     for supervision in ("multi-task", "multi-label", "explicit", "curriculum"):
-        for network in (iis.Transformer(16, 2, 2), iis.Transformer(16, 2, 2, causal=True)):
-            check_learned(iis.ParitySum(8, 2), network, supervision, examples=40_000)
-    for problem in (iis.Lego(3, 1), iis.Code(2, 3)):
-        check_learned(problem, iis.Transformer(), "multi-label", examples=100_000)
+        network = iis.Transformer(16, 2, 2, causal=supervision != "multi-label")
+        check_learned(iis.ParitySum(8, 2), network, supervision, examples=40_000)
     for problem in (iis.Lego(4, 2), iis.Code(3)):
         check_learned(problem, iis.Transformer(layers=2), "explicit", examples=100_000)
+    check_learned(iis.Code(2, 3), iis.Transformer(), "multi-label", examples=100_000)
     run = iis.train(iis.Lego(4, 2), iis.Transformer(), "multi-label", examples=150_000)
     control = iis.train(iis.Lego(4, 2), iis.Transformer(), "target", examples=run.examples)
     assert run.solved_at and control.history[-1]["accuracy"]["hop 4"] <= 0.6
 
 
 # All problems and networks
-ONE_LAYER = iis.Transformer(4, 1, 1)
-CHECKED = [(network, iis.ParitySum(n, k)) for n, k in ((10, 3), (70, 4), (64, 64))
-           for network in (iis.NumpyMLP(9), iis.MLP(9), iis.Bilinear())]
-CHECKED += [(iis.Transformer(4, 2, heads, causal), problem) for causal in (True, False)
-            for heads, problem in ((1, iis.ParitySum(5, 2)), (2, iis.Code(3, 3)))]
+CHECKED = [(network, iis.ParitySum(n, k)) for n, k in ((10, 3), (70, 4))
+           for network in (iis.NumpyMLP(9), iis.Bilinear())]
 CHECKED += [
+    (iis.Transformer(4, 2, 1, True), iis.ParitySum(5, 2)),
     (iis.Transformer(8, 2, 2), iis.Lego(3, 1)), (iis.Transformer(6, 1, 3), iis.Code(4, 3)),
-    (iis.MLP(9), Own()), (iis.Explicit(iis.NumpyMLP(5)), Own()),
-    (iis.Explicit(iis.MLP(6)), iis.ParitySum(9, 2)), (iis.Explicit(ONE_LAYER), iis.Lego(3, 0))]
+    (iis.Transformer(4, 2, 2, True), iis.Code(3, 3)), (iis.Explicit(iis.NumpyMLP(5)), Own()),
+    (iis.Explicit(iis.Transformer(4, 1, 1)), iis.Lego(3, 0))]
 
 
 @pytest.mark.parametrize("network, problem", CHECKED)
@@ -788,20 +663,13 @@ def test_gradients_equal_central_differences(network, problem):
 
 
 def test_the_check_of_gradients_names_the_wrong_one():
-    problem, network = iis.ParitySum(8, 2), iis.NumpyMLP(5)
-    right = started(network, problem).loss_and_gradients
-
-    def wrong(inputs, labels):
-        loss, gradients = right(inputs, labels)
-        return loss, gradients | {"V": factor * gradients["V"]}
-
-    network.loss_and_gradients = wrong
     for factor, distance in ((1.01, 0.01), (np.nan, np.inf)):
-        worst, error = iis.check_gradients(network, *some_labels(problem))
+        network = without(gradients=lambda arrays: arrays | {"V": factor * arrays["V"]})
+        worst, error = iis.check_gradients(started(network, Own()), *some_labels(Own()))
         assert worst == "V" and error == pytest.approx(distance, abs=1e-6)
-    started(network, problem, np.float32)
-    with pytest.raises(ValueError, match="params must be of float64"):
-        iis.check_gradients(network, *some_labels(problem))
+    network = odd(Tanh, loss_and_gradients=lambda self, *_: (self.params["x"] ** 2, {"x": 6.0}))
+    network.params = {"x": 3.0}  # a number
+    assert iis.check_gradients(network, [0], [0])[1] < 1e-6 and network.params == {"x": 3.0}
 
 
 @pytest.mark.parametrize("thing", [iis.ParitySum(20, 3, seed=4), iis.Lego(4, 2), iis.Code(3, 7),
@@ -812,51 +680,23 @@ def test_a_repr_is_an_expression_for_an_equal_thing(thing):
     assert pickle.loads(pickle.dumps(thing)) == thing
 
 
-@each_network
+@pytest.mark.parametrize("network", NETWORKS, ids=repr)
 def test_training_goes_on_in_a_copy_and_begins_anew_with_params_that_were_saved(network, tmp_path):
-    inputs, labels = first_batch(network, 120)
-    whole = copy.deepcopy(network)
+    inputs, labels = some_labels(PARITY)
+    whole = copy.deepcopy(started(network, PARITY, np.float32))
     whole.descend(inputs, labels, 10)
-    network.descend(inputs[:60], labels[:60], 10)
-    answers, (loss, _) = network.predict(inputs), network.loss_and_gradients(inputs, labels)
+    network.descend(inputs[:20], labels[:20], 10)
+    answers, anew = network.predict(inputs), copy.deepcopy(network)
     np.savez(tmp_path / "params", **network.params)
-    saved, anew = np.load(tmp_path / "params.npz"), copy.deepcopy(network)
     for half in (copy.deepcopy(network), pickle.loads(pickle.dumps(network)), network):
-        half.descend(inputs[60:], labels[60:], 10)
+        half.descend(inputs[20:], labels[20:], 10)
         assert (flat(half.params) == flat(whole.params)).all()
-    loaded = copy.deepcopy(network)
-    first_batch(loaded)
-    for each in (loaded, anew):
-        each.params = dict(saved)
-        assert (each.predict(inputs) == answers).all()
-        assert each.loss_and_gradients(inputs, labels)[0] == loss
-        each.descend(inputs[60:], labels[60:], 10)
-    assert (flat(loaded.params) == flat(anew.params)).all()
-    same = (flat(anew.params) == flat(whole.params)).all()
+    saved = np.load(tmp_path / "params.npz")
+    anew.params = {name: np.asfortranarray(saved[name]) for name in reversed(saved.files)}
+    assert (anew.predict(inputs) == answers).all()
+    anew.descend(inputs[20:], labels[20:], 10)
+    same = all((anew.params[name] == array).all() for name, array in whole.params.items())
     assert same == (network == iis.Bilinear())  # which has no memory
-    loaded.params = {name: np.asfortranarray(saved[name], float) for name in reversed(saved.files)}
-    assert (loaded.predict(inputs) == answers).all()
-    assert np.isclose(loaded.loss_and_gradients(inputs, labels)[0], loss, rtol=1e-5)
-    loaded.descend(inputs, labels, 10)
-    assert loaded.loss_and_gradients(inputs, labels)[0] < loss
-
-
-@pytest.mark.parametrize("broken", [
-    lambda params: params | {"x": params["c"]},
-    lambda params: {name: array for name, array in params.items() if name != "c"},
-    lambda params: params | {"c": np.zeros(17, params["c"].dtype)},
-    lambda params: {name: array.astype(int) for name, array in params.items()},
-    lambda params: params | {"c": params["c"].astype(float)},
-    ], ids=["another name", "a name less", "another shape", "integers", "two precisions"])
-@pytest.mark.parametrize("network", NETWORKS[1:], ids=repr)
-def test_params_that_a_compiled_network_cannot_use_get_one_line(network, broken):
-    inputs, labels = first_batch(network)
-    network.params = broken(network.params)
-    before = flat(network.params)
-    for call in (lambda: network.descend(inputs, labels, 10), lambda: network.predict(inputs)):
-        with pytest.raises(ValueError, match="params must be .*, not .*"):
-            call()
-    assert (flat(network.params) == before).all()
 
 
 def one_more_and_fail(inputs, labels, batch, lr, memory, weights, *_):
@@ -866,22 +706,29 @@ def one_more_and_fail(inputs, labels, batch, lr, memory, weights, *_):
 
 
 @pytest.mark.parametrize("network", NETWORKS[1:4], ids=repr)
-def test_read_only_params_get_one_line_and_a_failing_descent_leaves_what_it_reached(
+def test_params_that_no_kernel_can_use_get_one_line_and_a_failing_descent_leaves_what_it_reached(
         network, monkeypatch):
-    inputs, labels = first_batch(network)
-    network.params["c"].flags.writeable = False
-    before = flat(network.params)
+    inputs, labels = some_labels(PARITY)
+    started(network, PARITY, np.float32)
+    right, before = network.params, flat(network.params)
+    for broken in (right | {"x": right["c"]}, dict([*right.items()][1:]),
+                   right | {"c": np.zeros(17, "f4")}, right | {"c": right["c"].astype(float)}):
+        network.params = broken
+        for call in (lambda: network.descend(inputs, labels, 10), lambda: network.predict(inputs)):
+            with pytest.raises(ValueError, match="params must be .*, not .*"):
+                call()
+    network.params, right["c"].flags.writeable = dict(right), False
     with pytest.raises(ValueError, match="params.'c'. cannot be written to"):
         network.descend(inputs, labels, 10)
-    assert (flat(network.params) == before).all()
-    network.params["c"].flags.writeable = True
+    assert (flat(right) == before).all()
+    right["c"].flags.writeable = True
     monkeypatch.setattr(network, "steps", one_more_and_fail)
     with pytest.raises(RuntimeError):
         network.descend(inputs, labels, 10)
-    assert np.allclose(flat(network.params), before + 1)
+    assert np.allclose(flat(right), before + 1)  # in the same arrays
 
 
-@each_network
+@pytest.mark.parametrize("network", NETWORKS, ids=repr)
 @pytest.mark.parametrize("examples", [128, 20_000])
 def test_a_loss_that_is_no_number_any_more_is_an_error(network, examples):
     with pytest.raises(iis.Diverged, match="the loss is not finite .*smaller lr"):
@@ -893,14 +740,13 @@ def test_batches_that_would_read_beyond_an_array_are_refused_and_nan_is_not_hidd
     problem = iis.Code(4, 5) if isinstance(network, iis.Transformer) else iis.ParitySum(70, 3)
     started(network, problem)
     inputs, labels = problem.sample(np.random.default_rng(0), 6)
-    for bad_inputs in (inputs[..., :3], inputs - 1, inputs + 5, inputs / 2, inputs[0]):
-        told = np.zeros((len(bad_inputs), labels.shape[1]), int)
-        for call in (lambda x: network.descend(x, told, 3), network.predict):
+    for bad in (inputs[..., :3], inputs - 1, inputs + 5, inputs / 2):
+        for call in (lambda: network.descend(bad, labels, 3), lambda: network.predict(bad)):
             with pytest.raises(ValueError, match="inputs must be integers of shape"):
-                call(bad_inputs)
-    for bad_labels in (labels[:5], labels[:, :1], labels / 2, labels + 5, labels - 9):
+                call()
+    for bad in (labels[:5], labels[:, :1], labels / 2, labels + 5, labels - 9):
         with pytest.raises(ValueError, match="labels must be integers of shape"):
-            network.descend(inputs, bad_labels, 3)
+            network.descend(inputs, bad, 3)
     assert network.predict(inputs[:0]).shape == (0, len(problem.tasks))
     loss, gradients = network.loss_and_gradients(inputs, np.full_like(labels, -1))
     assert loss == 0 and not flat(gradients).any()  # nothing told, nothing learned
@@ -910,16 +756,10 @@ def test_batches_that_would_read_beyond_an_array_are_refused_and_nan_is_not_hidd
 
 @pytest.mark.parametrize("make", [iis.NumpyMLP, iis.MLP, iis.Bilinear, iis.Transformer, Tanh,
                                   lambda: iis.Explicit(iis.MLP())])
-def test_a_network_has_no_params_before_init_and_says_so(make, monkeypatch):
+def test_a_network_has_no_params_before_init_and_says_so(make):
     assert not hasattr(make(), "params")
-    bits, labels = np.zeros((3, 9), int), np.zeros((3, 2), int)
-    for call in (lambda: make().loss_and_gradients(bits, labels),
-                 lambda: make().descend(bits, labels, 2)):
-        with pytest.raises(AttributeError, match="no attribute '(params|tasks)'"):
-            call()
-    monkeypatch.setattr(type(make()), "init", lambda *_: None)  # forgets to set them
     with pytest.raises(AttributeError, match="no attribute '(params|tasks)'"):
-        iis.train(iis.ParitySum(9, 2), make())
+        make().descend(np.zeros((3, 9), int), np.zeros((3, 2), int), 2)
 
 
 def test_who_trains_a_network_again_gets_another_and_the_first_keeps_its_weights():
@@ -930,32 +770,11 @@ def test_who_trains_a_network_again_gets_another_and_the_first_keeps_its_weights
     again = iis.train(problem, iis.MLP(8), examples=640)
     assert history(again) == history(runs[0])
     assert (flat(again.network.params) == flat(network.params)).all()
-    shared = Tanh()
-    with ThreadPoolExecutor(4) as pool:
-        runs = list(pool.map(lambda seed: iis.train(problem, shared, seed=seed, examples=640), range(8)))
-    for seed, run in enumerate(runs):
-        assert history(run) == history(iis.train(problem, Tanh(), seed=seed, examples=640))
-    assert len({id(run.network) for run in runs}) == 8
-
-
-class Buffer(Own):
-    """A problem that fills one buffer, whose rows it returns."""
-    bits = np.zeros((64_000, 12), np.uint8)
-
-    def sample(self, rng, size):
-        self.bits[:size], labels = super().sample(rng, size)
-        return self.bits[:size], labels
-
-
-class Gathered(Tanh):
-    """A network whose params are gathered anew each time."""
-    params = property(lambda self: dict(self.arrays), lambda self, params: setattr(
-        self, "arrays", params))
-
-
-class Slip(Gathered):
-    """A network with a slip inside a property."""
-    params = property(lambda self: self.weights, lambda self, params: None)
+    runs = train_all(dict(problem=problem, network=each, seed=seed, examples=640)
+                     for shared in [Locked()] for seed in range(8) for each in (shared, Locked()))
+    for first, second in zip(runs[::2], runs[1::2]):  # in threads too
+        assert history(first) == history(second)
+    assert len({id(run.network) for run in runs}) == 16
 
 
 def drawn(problem, change):
@@ -963,75 +782,60 @@ def drawn(problem, change):
     return odd(type(problem), sample=lambda self, rng, size: change(*problem.sample(rng, size)))
 
 
-def without(**changed):
-    """Another network's loss and gradients, changed."""
+def without(loss=lambda x: x, gradients=lambda x: x):
+    """A network of one's own whose loss or gradients are changed."""
     def loss_and_gradients(self, inputs, labels):
-        loss, gradients = Tanh.loss_and_gradients(self, inputs, labels)
-        return changed.get("loss", loss), changed.get("gradients", lambda x: x)(gradients)
+        right, arrays = Tanh.loss_and_gradients(self, inputs, labels)
+        return loss(right), gradients(arrays)
     return odd(Tanh, loss_and_gradients=loss_and_gradients)
 
 
-TURNED = without(gradients=lambda arrays: arrays | {"V": arrays["V"].T})
+BUFFER, GATHERED = np.zeros((64_000, 12)), property(
+    lambda self: dict(self.arrays), lambda self, arrays: setattr(self, "arrays", arrays))
 # a call, and after more than two spaces, or on a line of its own, what is said of it
 REFUSED = r"""
-ParitySum(n="many")   n must be a whole number from 1 to 100000, not 'many'
-ParitySum(k=51)   k must be a whole number from 1 to 50, not 51
 train(Lego(2), Transformer(), p=2)   p must be a number from 0 to 1, not 2
 train(ParitySum(), NumpyMLP(), batch="big")   batch must be a whole number from 1 to .*, not 'big'
-train(ParitySum(), NumpyMLP(), every=0)   every must be a whole number from 1 to .*, not 0
-train(ParitySum(), NumpyMLP(), lr=-1)   lr must be a number from 0 to .*, not -1
-train(Code(2), Transformer(), lr=float("inf"))   lr must be a number from 0 to .*, not inf
 train(ParitySum(), MLP(), seed=None)   seed must be a whole number from 0 to inf, not None
 train(ParitySum(), MLP(), seed=0.5)   seed must be a whole number from 0 to inf, not 0.5
-train(ParitySum(), Explicit(MLP()), "osmosis")   supervision must be in .*multi-task.*, not 'osmosis'
-train(Lego(3), NumpyMLP())   bits for network numpy must be integers of shape .size, n.
-train(Lego(3), Explicit(MLP()), "explicit")   bits for network mlp must be integers of shape .size, n.
+train(ParitySum(), Explicit(MLP()), "osmosis")   supervision must be in .*, not 'osmosis'
+train(Lego(3), Explicit(MLP()), "explicit")   bits for network mlp must be integers of shape
 train(Lego(3), Bilinear())   network bilinear knows two tasks, the sum and
 train(ParitySum(), Bilinear(), dtype=bool)   float32 or all float64, not .*bool
-train(Lego(2), Transformer(), dtype="int64")   float32 or all float64, not .*int64
 train(ParitySum(9, 2), MLP)   train needs an object, MLP.., not a class
-train(ParitySum, MLP())   train needs an object, ParitySum.., not a class
-train(odd(Own, tasks="no"), MLP())   tasks must be different names, easiest first, not 'no'
 train(odd(Own, tasks=(1, 2, 3)), MLP())   tasks must be different names, .* not .1, 2, 3
 train(odd(Own, tasks=["a", "b", "a"]), MLP())   tasks must be different names
-train(odd(Own, tasks=["hard"]), MLP())   classes must be integers of shape .1., .* not int64 .3,
 train(odd(Own, classes=2), MLP())   classes must be integers of shape .3., .* not int64 ..
 train(odd(Own, classes=(4, 4, 1)), MLP())   classes must be integers .* from 2 up .* not 1 to 4
-train(odd(ParitySum, label=lambda self, bits: 1 - 2 * bits[:, :2].astype(int)), MLP())
-    labels must be integers .* numbered from 0 up .* not -1 to
-train(odd(Own, sample=lambda self, rng, size: Own().sample(rng, 500)), MLP())
-    sample must return 50 inputs, if asked for so many, not .500, 12
-train(drawn(Own(), lambda x, y: x), MLP())   sample must return NumPy arrays, inputs and labels
-train(drawn(Own(), lambda x, y: (x.tolist(), y)), MLP())   sample must return NumPy arrays
+train(drawn(Own(), lambda x, y: (x, 3 - y.astype(int) * 2)), MLP())
+    labels must be integers .* numbered from 0 up .* not -3 to
+train(drawn(Own(), lambda x, y: (x[1:], y)), MLP())   sample must return 50 inputs, if .*, not .49
+train(drawn(Own(), lambda x, y: x), MLP())   sample must return .*, plain NumPy arrays
 train(drawn(Own(), lambda x, y: (x, np.ma.masked_less(y, 1))), MLP())   none is masked
 train(drawn(Own(), lambda x, y: (np.where(x, x, np.nan), y)), MLP())   inputs must be finite numbers
-train(drawn(Own(), lambda x, y: (x, y * 0.5)), MLP())   labels must be integers .* not float64 .50, 3
-train(drawn(Own(), lambda x, y: (x, y.astype(int) * [1, 1, 0])), MLP())
-    parity has one answer in 100.0% of the test
+train(drawn(Own(), lambda x, y: (x, y * 0.5)), MLP())   labels must be integers .* not float64
+train(drawn(Own(), lambda x, y: (x, np.where([0, 0, 1], x[:, 5:].all(axis=1)[:, None], y))), MLP())
+    parity has one answer in 99.*% of the test
 train(odd(Own, sample=lambda self, rng, size: Own().sample(np.random.default_rng(42), size)), MLP())
-    sample must draw with the rng that it is given
-train(odd(Own, sample=lambda self, rng, size: Own().sample(copy.deepcopy(rng), size)), MLP())
     sample must draw with the rng that it is given
 train(drawn(Own(), lambda x, y: (x, y ^ (np.random.rand(*y.shape) < 0.1))), MLP())
     sample must draw with the rng that it is given
-train(Buffer(), Tanh())   sample must return new arrays each time
+train(drawn(Own(), lambda x, y: (BUFFER[: len(x)], y)), MLP())   sample must return new arrays
 train(odd(Code, places=lambda self, inputs: np.zeros((len(inputs), 4), int)), Transformer())
     each task must have a place of its own
 train(Own(), without(gradients=lambda arrays: {"W": arrays["W"]}))   gradients must be as params are
-train(Own(), without(gradients=lambda arrays: arrays | {"x": 1}))   gradients must be as params are
 train(Own(), without(gradients=list))   must return the loss and a dict of gradients
-train(Own(), without(loss=np.zeros(64)))   the loss of loss_and_gradients must be one number
-check_gradients(started(TURNED, Own()), *some_labels(Own()))   gradients must be as params are
-train(Own(), odd(Tanh, predict=lambda self, inputs: np.zeros((4, 3))))
-    predict must return integers .size, tasks., here .500, 3., not float64 .4, 3
+train(Own(), without(loss=lambda x: x * np.ones(2)))   the loss of .* must be one number
+check_gradients(started(without(gradients=lambda x: x | {"V": [0]}), Own()), *some_labels(Own()))
+    gradients must be as params are
+check_gradients(started(Tanh(), Own(), np.float32), *some_labels(Own()))   params must be of float64
+train(Own(), odd(Tanh, predict=lambda self, inputs: np.zeros(inputs[:, :3].shape)))
+    predict must return integers .size, tasks., here .500, 3., not float64 .500, 3
 train(Own(), odd(Tanh, predict=lambda self, inputs: Tanh.predict(self, inputs).T))
     predict must return integers .size, tasks., here .500, 3., not int64 .3, 500
-train(Own(), Gathered())   descend must keep the dict params
-train(Own(), odd(Tanh, init=lambda self, *_: setattr(self, "params", [])))   init must make params, a dict
+train(Own(), odd(Tanh, params=GATHERED))   descend must keep the dict params
+train(Own(), odd(Tanh, init=lambda self, *_: setattr(self, "params", [])))   init must make params
 odd(MLP, loss_and_gradients=lambda *_: 0)   no kernel would call Odd's loss_and_gradients: subclass
-odd(Transformer, adam=lambda *_: 0)   no kernel would call Odd's adam: subclass NumpyMLP or Network
-odd(Bilinear, forward=lambda *_: 0)   no kernel would call Odd's forward
-list(sweep([], jobs=0))   jobs must be a whole number from 1 to 1000, not 0
 sweep(None, jobs=-1)   jobs must be a whole number from 1 to 1000, not -1
 """
 
@@ -1043,48 +847,30 @@ def test_what_is_out_of_range_or_does_not_fit_is_refused(call, words):
 
 
 class Locked(Tanh):
-    """A network with a lock, which changes the inputs that it gets, and clips its weights."""
+    """A network with a lock, which clips its weights in place."""
     def __init__(self):
-        self.lock, self.scale = threading.Lock(), 1.0
+        self.lock = threading.Lock()
 
     def forward(self, inputs):
-        inputs -= np.uint8(0)
-        return super().forward(inputs)
-
-    def loss_and_gradients(self, inputs, labels):
         with self.lock:
             self.params["W"] = np.clip(self.params["W"], -1, 1)  # in the same dict
-        return super().loss_and_gradients(inputs, labels)
+        return super().forward(inputs)
 
 
-class OneTask(Own):
-    """A problem without helpers."""
-    tasks, classes = ["parity"], [2]
-
-    def sample(self, rng, size):
-        bits, labels = super().sample(rng, size)
-        return bits, labels[:, -1:]
-
-
-class Plain(iis.MLP):
-    """A network that brings a loop of its own, and so may bring the rest."""
+class Decay(iis.MLP):
+    """A network that brings a loop of its own, and so may add to its gradients."""
     descend = iis.Network.descend
 
-
-class Decay(Plain):
-    """A subclass of it that adds to its gradients."""
     def loss_and_gradients(self, inputs, labels):
         loss, gradients = super().loss_and_gradients(inputs, labels)
         return loss, gradients | {"W": gradients["W"] + 0.001 * self.params["W"]}
 
 
 TRAINED = """
-odd(Own, tasks=["a", "b", "c"], classes=np.array([4, 4, 2])), MLP(8)
-odd(Own, tasks=np.array(["a", "b", "c"])), Tanh()
-drawn(Own(), lambda x, y: (x > 0, y.astype(np.int8))), Tanh()
-drawn(Own(), lambda x, y: [x * 0.5, y]), Tanh()
-drawn(Own(), lambda x, y: (x, y.astype(int)[:, ::-1] % [4, 4, 2])), MLP(8)
-OneTask(), NumpyMLP(8)
+odd(Own, tasks=np.array(["a", "b", "c"]), classes=np.array([4, 4, 2])), MLP(8)
+drawn(Own(), lambda x, y: [x * 0.5, y.astype(np.int8)]), Tanh()
+drawn(Own(), lambda x, y: (x > 0, y.astype(int)[:, ::-1] % [4, 4, 2])), MLP(8)
+drawn(odd(Own, tasks=["parity"], classes=[2]), lambda x, y: (x, y[:, 2:])), NumpyMLP(8)
 ParitySum(1, 1), MLP(2)
 Own(), Locked()
 Own(), Decay(8)
@@ -1101,13 +887,10 @@ def test_what_comes_close_to_a_slip_and_is_none_is_trained(given, supervision):
         assert len(run.history) == 2 or run.solved_at
 
 
-def test_an_error_inside_a_property_is_told_and_a_parameter_may_be_a_number():
+def test_an_error_inside_a_property_of_a_network_is_told():
+    slip = property(lambda self: self.weights, lambda self, params: None)
     with pytest.raises(AttributeError, match="no attribute 'weights'"):
-        iis.train(Own(), Slip())
-    network = odd(Tanh, forward=lambda self, x: self.params["scale"] * x)
-    network.params = {"scale": 3.0}
-    network.loss_and_gradients = lambda x, y: (network.params["scale"] ** 2, {"scale": 6.0})
-    assert iis.check_gradients(network, [1], [1])[1] < 1e-6 and network.params == {"scale": 3.0}
+        iis.train(Own(), odd(Tanh, params=slip))
 
 
 def test_openblas_has_as_many_threads_as_before():
@@ -1117,24 +900,20 @@ def test_openblas_has_as_many_threads_as_before():
         pytest.skip("NumPy has another BLAS")
     before, seen = get(), []
     case = dict(problem=iis.Code(2), network=iis.Transformer(8, 1), examples=128, every=64)
-    runs = [case | {"seed": seed, "report": lambda _: seen.append(get())} for seed in range(3)]
-    for _, run in iis.sweep(runs + [case | {"lr": 1e30}]):
-        assert isinstance(run, (iis.Run, iis.Diverged))
+    case |= {"report": lambda _: seen.append(get())}
+    assert len([*iis.sweep([case | {"seed": 1}, case, case | {"lr": 1e30}])]) == 3
     with pytest.raises(ZeroDivisionError):
         iis.train(**case | {"report": lambda _: 1 / 0})
-    assert seen == [1] * len(seen) and get() == before
+    assert {*seen} == {1} and get() == before
 
 
 def test_explicit_makes_its_passes_by_batches():
-    network = iis.Explicit(Knows(0))
-    tasks = [f"{t}" for t in range(120)]
-    problem = odd(Own, tasks=tasks, classes=[2] * 120, sample=lambda self, rng, size: (
-        rng.integers(0, 2, (size, 9)), rng.integers(0, 2, (size, 120))))
-    network.init(problem, np.random.default_rng(0))
-    sizes = []
-    network.network.descend = lambda x, y, *_: sizes.append(len(x)) or len(x)
-    assert network.descend(*problem.sample(np.random.default_rng(0), 1_000), 64) == 120_000
-    assert sizes == [128 * 120] * 7 + [104 * 120]
+    problem, explicit, sizes = iis.Code(26, 2), iis.Explicit(Knows(0)), []
+    explicit.init(problem, np.random.default_rng(0))
+    explicit.network.descend = lambda x, y, *_: sizes.append(len(x)) or len(x)
+    examples = problem.sample(np.random.default_rng(0), 6_000)
+    assert explicit.descend(*examples, 64) == 6_000 * 26
+    assert sizes == [2_944 * 26] * 2 + [112 * 26]
 
 
 # 5. Many runs
@@ -1156,39 +935,29 @@ def stored_outcomes(path):
     return {call: re.sub('"seconds": [^,}]*', "", record) for call, record in stored(path).items()}
 
 
-def test_a_sweep_yields_all_settings_with_their_runs():
-    results = list(iis.sweep(small()))
-    assert sorted(str(settings) for settings, _ in results) == sorted(map(str, small()))
-    for settings, run in results:
-        alone = iis.train(**settings | {"network": copy.deepcopy(settings["network"])})
-        assert history(run) == history(alone) and run.solved_at == alone.solved_at
-        assert (flat(run.network.params) == flat(alone.network.params)).all()
-
-
 def test_a_run_that_fails_or_cannot_be_stored_does_not_take_the_others_with_it(tmp_path):
-    good, own = small(1, examples=7_000), Own()
+    good, own, store = small(1, examples=7_000), Own(), tmp_path / "runs"
     own.rule = np.sum  # a store cannot tell what that does
-    bad = [good[0] | {"lr": 1e30}, good[1] | {"lr": 1e30}, {"network": iis.MLP()}]
-    wrong = [{"colour": "red"}, {"p": 7}, {"supervision": "osmosis"}, {"problem": iis.Lego()}]
-    wrong += [{7: "red"}, {"p": 1j}, {"dtype": [1]}, {"lr": np.zeros(9_999)}, {"problem": own}]
-    bad += [good[1] | each for each in (*wrong, {"problem": odd(Own)})]
-    store = tmp_path / "runs"
+    wrong = [{"lr": 1e30}, {"colour": "red"}, {7: "red"}, {"problem": iis.Lego()}, {"dtype": [1]},
+             {"lr": np.zeros(9_999)}, {"problem": own}, {"problem": odd(Own)}]
+    bad = [{"network": iis.MLP()}] + [good[1] | each for each in wrong]
     results = {str(settings): run for settings, run in iis.sweep(good + bad, store=store)}
-    assert len(results) == 15 and len(stored(store)) == 2
+    assert len(results) == 11 and len(stored(store)) == 2
     for settings in good + bad:
         expected = iis.Run if settings in good else (ValueError, TypeError)
         assert isinstance(results[str(settings)], expected)
 
 
-def test_processes_come_to_the_same_as_threads(tmp_path):
+def test_threads_processes_and_a_store_come_to_the_same_as_training_one_by_one(tmp_path):
     runs = [{"problem": problem, "network": network, "supervision": kind, "examples": 7_000}
-            for problem, network in OWN[1:] for kind in iis.SUPERVISIONS]
-    expected = outcomes(iis.sweep(small()))
-    own = sorted(str(history(run)) for _, run in iis.sweep(runs))
+            for problem, network in OWN[1:] for kind in iis.SUPERVISIONS] + small()
+    expected = outcomes((settings, iis.train(**settings)) for settings in runs)
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        assert outcomes(iis.sweep(small(), executor=pool, store=tmp_path / "runs")) == expected
-        assert sorted(str(history(run)) for _, run in iis.sweep(runs, executor=pool)) == own
-    assert outcomes(iis.sweep(small(), store=tmp_path / "runs")) == expected
+        for how in ({}, {"executor": pool}, {"executor": pool, "store": tmp_path / "runs"},
+                    {"store": tmp_path / "runs"}):
+            found = list(iis.sweep(runs, **how))
+            assert outcomes(found) == expected
+    assert not any(run.network for _, run in found)  # all from the store
 
 
 def test_a_cluster_comes_to_the_same_when_a_worker_is_killed(tmp_path):
@@ -1206,40 +975,33 @@ def test_a_cluster_comes_to_the_same_when_a_worker_is_killed(tmp_path):
     assert outcomes(found) == expected and len(found) == 40
 
 
-def test_a_store_holds_what_came_of_calls_and_nothing_is_trained_twice(tmp_path):
-    first = list(iis.sweep(small(), store=tmp_path / "runs"))
-    rows = stored(tmp_path / "runs")
-    assert len(rows) == 6
-    for settings, run in first:
-        [record] = [json.loads(record) for key, record in rows.items()
-                    if json.loads(key)["network"]["name"] == settings["network"].name
-                    and json.loads(key)["seed"] == settings["seed"]]
+def test_a_store_holds_what_came_of_calls(tmp_path):
+    found = list(iis.sweep(small(), store=tmp_path / "runs"))
+    records = {(record["network"]["name"], record["seed"]): record
+               for record in map(json.loads, stored(tmp_path / "runs").values())}
+    assert len(records) == len(found) == 6
+    for settings, run in found:
         expected = {"event": "run", "history": run.history, "solved_at": run.solved_at, "p": 0.5,
                     "budget": 13_000, "accuracy": run.history[-1]["accuracy"]}
+        record = records[settings["network"].name, settings["seed"]]
         assert expected.items() <= record.items() and record["problem"]["n"] == 20
-    again = list(iis.sweep(small(), store=tmp_path / "runs"))
-    assert outcomes(again) == outcomes(first) and all(run.network is None for _, run in again)
-    assert {str(run.history) for _, run in again} == {str(run.history) for _, run in first}
-    assert stored(tmp_path / "runs") == rows
 
 
 def test_what_is_one_run_in_other_words_is_stored_once(tmp_path):
     """An Explicit is trained explicitly, whatever is said; for the target alone, p is of no use."""
     [plain] = runs_of(lambda: iis.MLP(16), 1, 20, 3, examples=20_000)
-    alone = [plain | {"supervision": "target", "p": p} for p in (0.1, 0.2)]
     begun = iis.train(**plain | {"network": iis.MLP(16), "examples": 64, "seed": 5}).network
-    alone += [plain | {"supervision": "target", "network": begun, "examples": np.float64(2e4)}]
-    in_turn = [plain | {"network": iis.Explicit(iis.MLP(16)), "supervision": kind}
-               for kind in iis.SUPERVISIONS]
-    in_turn += [plain | {"supervision": "explicit"}]
+    alone = [plain | {"supervision": "target", "p": 0.1}, plain | {"supervision": "target"},
+             plain | {"supervision": "target", "network": begun, "examples": np.float64(2e4)}]
+    in_turn = [plain | {"supervision": "explicit"}]
+    in_turn += [plain | {"network": iis.Explicit(iis.MLP(16)), "supervision": kind}
+                for kind in iis.SUPERVISIONS]
     for runs, words in ((alone, "target"), (in_turn, "explicit")):
         found = [run for _, run in iis.sweep(runs, store=tmp_path / words)]
         assert all(history(run) == history(found[0]) for run in found) and len(found) == len(runs)
-        [(key, record)] = stored(tmp_path / words).items()
-        for call in (json.loads(key), json.loads(record)):
-            assert call["supervision"] == words and call["network"]["width"] == 16
+        [record] = map(json.loads, stored(tmp_path / words).values())
+        assert record["supervision"] == words and record["network"]["width"] == 16
         assert not any(run.network for _, run in iis.sweep(runs, store=tmp_path / words))
-    assert found[0].network == iis.Explicit(iis.MLP(16))
 
 
 WAYS = """
@@ -1267,14 +1029,9 @@ class Calls(Base):
 class Named(Base):
     def __init__(self, name, value): setattr(self, name, value)
     def hard(self, bits): return bits[:, :list(vars(self).values())[-1]].sum(axis=1) % 2
-def local(bit):
-    class Local(Base):
-        def hard(self, bits): return bits[:, :bit].sum(axis=1) % 2
-    return Local()
-if BIT == 1:
-    class Twice(Base):
-        def hard(self, bits): return bits[:, :1].sum(axis=1) % 2
-else:
+class Twice(Base):
+    def hard(self, bits): return bits[:, :1].sum(axis=1) % 2
+if BIT > 1:
     class Twice(Base):
         def hard(self, bits): return bits[:, :6].sum(axis=1) % 2
 @dataclasses.dataclass(frozen=True)
@@ -1287,7 +1044,7 @@ class Fields(Base):
     def hard(self, bits): return bits[:, :self.table].sum(axis=1) % 2
 class Mine(iis.NumpyMLP):
     factor = 1.0
-problems = [Nested(), Static(), Default(), Global(), Calls(), Twice(), Fields(), local(BIT)]
+problems = [Nested(), Static(), Default(), Global(), Calls(), Twice(), Fields()]
 problems += [Named(name, BIT) for name in ("memory", "params", "shapes", "trained", "p", "seed")]
 def main():
     runs = [dict(problem=problem, network=Mine(8), examples=640) for problem in problems]
@@ -1311,26 +1068,24 @@ def test_a_store_never_takes_one_run_for_another_and_finds_the_same_again(tmp_pa
         assert done.returncode == 0, done.stderr
         return int(done.stdout)
 
-    assert trained() == 15 and len(stored(tmp_path / "runs")) == 15
+    assert trained() == 14 == len(stored(tmp_path / "runs"))
     assert trained(WAYS + "    print(end='')\n", PYTHONHASHSEED="3") == 0  # more below the guard
     used = "import ways, numpy; [p.sample(numpy.random.default_rng(), 9) for p in ways.problems]"
     assert trained(options=["-c", f"{used}; ways.main()"]) == 0  # imported, and used before
-    assert trained(WAYS.replace("BIT = 1", "BIT = 6", 1)) == 14
-    assert trained(code=SOURCE.replace("return np.stack([sums, sums % 2]",
-                                       "return np.stack([sums, sums % 3 % 2]")) == 15
+    assert trained(WAYS.replace("BIT = 1", "BIT = 6", 1)) == 13
+    assert trained(code=SOURCE.replace("[sums, sums % 2]", "[sums, sums % 3 % 2]")) == 14
     for record in map(json.loads, stored(tmp_path / "runs").values()):
-        assert record["problem"]["class"].split(".")[-1] in WAYS + "ParitySum"
-        assert record["seed"] == 0 and record["p"] == 0.2
-        assert record["problem"].get("p", 1) in (1, 6)
+        assert record["seed"] == 0 and record["p"] == 0.2  # whatever the problem's are
 
 
 class Counts(Own):
-    """A problem with a list, which it changes."""
+    """A problem with a list, which it changes, and with a large array."""
     def __init__(self, bit):
-        self.bit, self.seen, self.large = bit, [], np.zeros(200_000)
+        self.bit, self.seen, self.large = bit, [], BUFFER
 
     def sample(self, rng, size):
         self.seen.append(size)
+        assert self.large is BUFFER  # no copy
         bits, labels = super().sample(rng, size)
         labels[:, 2] = bits[:, self.bit]
         return bits, labels
@@ -1345,13 +1100,12 @@ def test_what_changes_after_it_was_yielded_is_trained_and_stored_as_it_was(tmp_p
             yield settings
         assert problem.seen == []
 
-    found = list(iis.sweep(runs(), store=tmp_path / "runs"))
-    assert len(found) == 3 and all(isinstance(run, iis.Run) for _, run in found)
+    assert all(isinstance(run, iis.Run) for _, run in iis.sweep(runs(), store=tmp_path / "runs"))
     records = [json.loads(record) for record in stored(tmp_path / "runs").values()]
+    assert sorted(record["network"]["width"] for record in records) == [8, 13]
     for record in records:
         bit = record["problem"]["bit"]
         alone = iis.train(Counts(bit), iis.MLP(8 + bit), examples=64_000)
-        assert record["network"]["width"] == 8 + bit and len(records) == 2
         assert [kept | {"seconds": 0} for kept in record["history"]] == history(alone)
 
 
@@ -1368,17 +1122,16 @@ def test_what_differs_is_described_otherwise_and_arrays_by_their_content():
     array, own, changed = np.arange(9_999.0), Own(), iis.ParitySum(30, 2)
     other, changed.k, own.bit = array.copy(), 6, 3
     other[5_000] += 1e-9
-    late = type("Own", (Own,), {})
-    late.bit = 3  # an attribute of the class
+    late = [type("Own", (Own,), {"bit": bit})() for bit in (3, 4)]  # an attribute of the class
     values = [array, other, array.astype(int), array.reshape(-1, 1), None, True, 1, 1.5, "1", [1],
-              (1,), {1}, {1: 1}, [[1]], Own(), own, late(), iis.MLP(), iis.NumpyMLP(),
+              (1,), {1}, {1: 1}, [[1]], Own(), own, *late, iis.MLP(), iis.NumpyMLP(),
               iis.Explicit(iis.MLP()), iis.ParitySum(30, 2), iis.ParitySum(30, 6), changed,
               {1: 2, 3: 4}, {3: 4, 1: 2}, made(1), made(2), {"self": made(1)}]
-    assert len({key(value) for value in values}) == len(values)
+    assert len({*map(key, values)}) == len(values)
     assert key(array) == key(array.copy()) and key({2, 1}) == key({1, 2})
-    for thing in (lambda: 1, np.sum, np.array([None]), np.ma.masked_less(array, 3), io.StringIO(),
-                  functools.partial(max), Counter(), odd(Own), made(lambda: 1), array.dtype):
-        with pytest.raises(ValueError, match=f"a store cannot tell all about .*x.*, an? "):
+    for thing in (np.sum, np.array([None]), np.ma.masked_less(array, 3), io.StringIO(),
+                  functools.partial(max), odd(Own), made(lambda: 1), array.dtype):
+        with pytest.raises(ValueError, match="a store cannot tell all about .*x.*, an? "):
             key([thing])
 
 
@@ -1397,12 +1150,11 @@ def test_runs_are_taken_as_threads_are_free_and_another_thread_may_carry_on(tmp_
     taken = itertools.count()
     runs = iis.sweep((small(1)[0] | {"seed": next(taken)} for _ in itertools.count()), jobs=2,
                      store=tmp_path / "runs")
-    found = [next(runs) for _ in range(2)]
+    next(runs)
     with ThreadPoolExecutor(1) as pool:
-        found += [pool.submit(next, runs).result() for _ in range(2)]
+        pool.submit(next, runs).result()
     runs.close()
-    assert next(taken) <= 4 + 4 and len(stored(tmp_path / "runs")) >= 4
-    assert sorted(settings["seed"] for settings, _ in found)[:2] == [0, 1]
+    assert next(taken) <= 2 + 4 and len(stored(tmp_path / "runs")) >= 2
 
 
 def test_a_script_that_ends_while_it_holds_a_sweep_ends_it_and_keeps_what_is_done(tmp_path):
@@ -1419,45 +1171,33 @@ print(next(held)[1].examples)
     assert python(code) == "640\n" and len(stored(tmp_path / "runs")) == 1
 
 
-class Cancels(ThreadPoolExecutor):
-    """An executor that cancels every second run."""
-    def submit(self, function, settings):
-        future = super().submit(function, settings)
-        if settings["seed"] % 2:
-            future = Future()
-            future.cancel()
-        return future
+def test_a_run_that_a_foreign_executor_cancels_is_yielded():
+    executor, future = ThreadPoolExecutor(1), Future()
+    future.cancel()
+    executor.submit = lambda *_: future
+    [(_, error)] = iis.sweep(small(1)[:1], executor=executor)
+    assert type(error).__name__ == "CancelledError"
 
 
-def test_a_run_that_a_foreign_executor_cancels_is_yielded_and_the_others_go_on():
-    with Cancels(1) as pool:
-        found = [run for _, run in iis.sweep(small(4)[:4], executor=pool)]
-    assert sorted(type(run).__name__ for run in found) == 2 * ["CancelledError"] + 2 * ["Run"]
-
-
-def test_only_a_store_needs_sqlite(tmp_path):
+def test_only_a_store_needs_sqlite():
     code = """
 import sys; sys.modules["_sqlite3"] = None; import iis
-runs = [dict(problem=iis.ParitySum(8, 2), network=iis.MLP(4), examples=64)]
-print([run.examples for _, run in iis.sweep(runs)])
-try:
-    list(iis.sweep(runs, store="runs"))
-except ValueError as error:
-    print(error)
+run = dict(problem=iis.ParitySum(8, 2), network=iis.MLP(4), examples=64)
+print([each.examples for _, each in iis.sweep([run])])
+iis.sweep([run], store="runs")
 """
-    assert python(code) == "[64]\na store needs sqlite3, which this Python was built without\n"
+    done = command(code, file="-c")
+    assert done.stdout == "[64]\n" and "ValueError: a store needs sqlite3, which" in done.stderr
 
 
-@pytest.mark.parametrize("stop", [
-    lambda runs: runs.close(), lambda runs: runs.throw(KeyboardInterrupt)])
-def test_what_ended_while_the_caller_was_busy_is_stored(tmp_path, stop):
+def test_what_ended_while_the_caller_was_busy_is_stored(tmp_path):
     ended = []  # each is evaluated once
     runs = iis.sweep(small(examples=640, report=ended.append), store=tmp_path / "runs", jobs=3)
     next(runs)
     while len(ended) < 6:
         time.sleep(0.01)
-    with contextlib.suppress(KeyboardInterrupt):
-        stop(runs)
+    with pytest.raises(KeyboardInterrupt):
+        runs.throw(KeyboardInterrupt)
     assert len(stored(tmp_path / "runs")) == 6
 
 
@@ -1474,14 +1214,13 @@ def undisturbed(tmp_path_factory):
 
 def test_two_sweeps_share_a_store_and_once_killed_end_with_every_run(tmp_path, undisturbed):
     path = tmp_path / "runs"
-    for kill in (4, 8, 12, 99):  # the last are not killed
-        both = [begun(*SWEEP, path) for _ in range(2)]
-        while kill < 99 and None in [process.poll() for process in both]:
-            with contextlib.suppress(sqlite3.OperationalError):  # there is no table yet
-                if len(stored(path)) >= kill:
-                    for process in both:
-                        process.kill()
-    for process in both:
+    killed = [begun(*SWEEP, path) for _ in range(2)]
+    while None in [process.poll() for process in killed]:
+        with contextlib.suppress(sqlite3.OperationalError):  # there is no table yet
+            if len(stored(path)) >= 8:
+                for process in killed:
+                    process.kill()
+    for process in [begun(*SWEEP, path) for _ in range(2)]:
         assert "15 of 15" in process.communicate()[0] and process.returncode == 0
     assert stored_outcomes(path) == undisturbed and len(undisturbed) == 30
 
@@ -1497,7 +1236,6 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, undisturbed):
     assert done.returncode == 2 and done.stderr.startswith(f"iis.py: cannot use the store {path}: ")
     kept = stored(path)
     assert 0 < len(kept) < 30
-    assert all(json.loads(record)["event"] == "run" for record in kept.values())
     command(*SWEEP, path)
     assert stored_outcomes(path) == undisturbed and kept.items() <= stored(path).items()
 
@@ -1507,24 +1245,18 @@ def test_what_is_no_store_gets_one_line_and_stays_as_it_is(tmp_path, capsys):
     for name, table in (("notes", "notes (line TEXT)"), ("foreign", "runs (distance REAL)")):
         with contextlib.closing(sqlite3.connect(tmp_path / name)) as database:
             database.execute(f"CREATE TABLE {table}")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "locked").mkdir(0o500)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    names = ["text", "notes", "foreign", "folder", "missing/runs"]
-    if os.name != "nt" and os.geteuid() != 0:  # root may write anywhere
-        names.append("locked/runs")
-    for name in names:
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("text", "notes", "foreign", "", "missing/runs"):
         done = main(capsys, *BRIEF, "--store", tmp_path / name)
         [line] = complaints(done.stderr)
         assert done.returncode == 2 and line.startswith("iis.py: ") and str(tmp_path / name) in line
-    assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 # 6. The command line
 def test_the_command_prints_who_learned_what():
     done = command("--p", 0.2, "--n", 50, "--k", 5)
     assert done.returncode == 0 and not complaints(done.stderr)
-    assert "examples parity" not in done.stdout
     rows = table_of(done.stdout)
     assert [row["network"] for row in rows] == ["bilinear", "mlp", "bilinear", "mlp"]
     for run, control in zip(rows[:2], rows[2:]):
@@ -1548,19 +1280,18 @@ def test_sequences_are_shown_with_their_labels_and_what_was_answered(capsys, pro
 
 
 @pytest.mark.parametrize("options", [
-    "", "--network numpy --n 200", "--p 0.015", "--n 20000 --k 9000", "--problem lego",
+    "", "--network numpy --n 200", "--p 0.015", "--n 20000 --k 900",
     "--problem lego --k 13 --others 13", "--problem code --supervision multi-task --p 0.5",
     "--supervision curriculum --k 2"])
 def test_what_is_printed_fits_80_columns(options, capsys):
     """With five seeds and as many examples as a student would wait for."""
     found = []
     for settings in iis.planned(iis.parse([*options.split(), "--seeds", "5"])):
+        problem = settings["problem"]
         for supervision in ("target", settings["supervision"]):
-            right = dict.fromkeys(settings["problem"].tasks, 1.0)
-            test = {"accuracy": right, "examples": 2_345_678}
+            test = {"accuracy": dict.fromkeys(problem.tasks, 1.0), "examples": 2_345_678}
             run = iis.Run(None, 2_345_678 + settings["seed"], history=2 * [test])
             found.append((settings | {"supervision": supervision, "examples": 1}, run))
-    problem = found[0][0]["problem"]
     print(problem.__doc__.splitlines()[0], iis.table(found), sep="\n")
     inputs, labels = problem.sample(np.random.default_rng(0), 3)
     answers = {"transformer multi-label: ": (problem.tasks, 1 - labels % 2)}
@@ -1573,7 +1304,7 @@ def test_what_is_printed_fits_80_columns(options, capsys):
     assert max(map(len, lines)) <= 80 and not any(line != line.rstrip() for line in lines)
     assert len(lines) < 90  # however long an input is
     for task in problem.tasks if len(problem.tasks) > 2 else ():
-        assert sum(f" {task} " in line and "2,345,678" in line for line in lines) >= 1
+        assert any(f" {task} " in line and "2,345,678" in line for line in lines)
 
 
 def test_the_picture_shows_what_the_mlp_reads_as_it_learns(capsys):
@@ -1583,22 +1314,17 @@ def test_the_picture_shows_what_the_mlp_reads_as_it_learns(capsys):
     seen = [int(first.replace(",", "")) for first, _ in rows if first[:1].isdigit()]
     assert seen[0] == 6_400 and all(b >= 2 * a for a, b in zip(seen[:-1], seen[1:-1]))
     (_, learned), (control, read), (hidden, marks) = rows[len(seen) : len(seen) + 3]
-    assert (control, hidden) == ("control", "hidden") and len(learned) == 50
+    assert (control, hidden) == ("control", "hidden") and len(learned) == 50 and "@" in learned
     support = [i for i, mark in enumerate(marks) if mark == "^"]
     assert support == list(iis.ParitySum().support)
     assert all((shade in "%@") == (i in support) for i, shade in enumerate(learned))
     assert not set(read) & set(" .:-=")
-    assert "@" in learned
     done = main(capsys, *"--network mlp --n 300 --k 3 --examples 6400".split())
     assert "(54 of the 300 bits" in done.stdout and done.stdout.splitlines()[-1].count("^") == 3
-    for options in ("bilinear --k 2", "mlp --k 2 --json"):
-        done = main(capsys, "--network", *options.split(), "--examples", 6_400)
-        assert "   hidden" not in done.stdout
 
 
 @pytest.mark.parametrize("options, asked", [  # by the run, and by its control
-    ("--p 0.5", [["sum", "parity"], ["parity"]]), ("--supervision target", [["parity"]]),
-    ("--supervision multi-label", [["sum", "parity"], ["parity"]])])
+    ("--p 0.5", [["sum", "parity"], ["parity"]]), ("--supervision target", [["parity"]])])
 def test_a_question_never_asked_has_no_accuracy_and_no_answer(capsys, options, asked):
     size = "--n 10 --k 2 --examples 6400 --network mlp --show 1"
     done = main(capsys, *size.split(), *options.split())
@@ -1621,15 +1347,12 @@ def test_json_is_all_that_is_printed_and_is_what_is_stored(tmp_path):
     assert done.returncode == 0 and not complaints(done.stderr)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     runs = [event for event in events if event["event"] == "run"]
-    assert {event["event"] for event in events} == {"eval", "run"}
     wanted = [(kind, seed, kind != "target") for kind in ("multi-task", "target") for seed in seeds]
     assert sorted((run["supervision"], run["seed"], run["solved"]) for run in runs) == wanted
     for run in runs:
-        assert run["problem"]["name"] == "parity" and run["network"]["name"] == "mlp"
-        assert run["problem"]["seed"] == run["seed"] and run["problem"]["n"] == 50
-        assert run["p"] == (0.2 if run["supervision"] == "multi-task" else 0)
+        assert run["problem"].items() >= {"name": "parity", "seed": run["seed"], "n": 50}.items()
+        assert run["p"] == (0.2 if run["solved"] else 0) and run["network"]["name"] == "mlp"
         assert run["solved_at"] == (run["examples"] if run["solved"] else None)
-        assert run["accuracy"].keys() == {"sum", "parity"} and 0 <= run["accuracy"]["parity"] <= 1
         same = {"event": "eval", "supervision": run["supervision"], "seed": run["seed"]}
         looks = [event for event in events if same.items() <= event.items()]
         for seen, look in zip(run["history"], looks, strict=True):
@@ -1640,52 +1363,25 @@ def test_json_is_all_that_is_printed_and_is_what_is_stored(tmp_path):
 
 BAD_OPTIONS = """
 --n 5 --k 6   k must be a whole number from 1 to 5, not 6
---k 0   k must be a whole number from 1 to 50, not 0
---n 0   n must be a whole number from 1 to 100000, not 0
---n 2.5   n must be a whole number from 1 to 100000, not 2.5
 --n nan   n must be a whole number from 1 to 100000, not nan
---n 1e30   n must be a whole number from 1 to 100000, not 1e+30
 --n fifty   --n: invalid numeric value: 'fifty'
 --seed -1   seed must be a whole number from 0 to inf, not -1
---seed 0.5   seed must be a whole number from 0 to inf, not 0.5
 --seeds 0   seeds must be a whole number from 1 to 100000, not 0
 --network cnn   --network: invalid choice: 'cnn' (choose from
---supervision osmosis   --supervision: invalid choice: 'osmosis' (choose from
 --colour red   unrecognized arguments: --colour red
---problem lego --k 0   k must be a whole number from 1 to 26, not 0
---problem lego --k 27   k must be a whole number from 1 to 26, not 27
 --problem lego --k 20 --others 7   others must be a whole number from 0 to 6, not 7
---problem lego --k 1 --others 1   others must be a whole number from 0 to 0, not 1
 --problem lego --heads 5   width must be a multiple of heads = 5, not 32
---problem lego --layers 0   layers must be a whole number from 1 to 1000, not 0
 --problem code --modulus 1   modulus must be a whole number from 2 to 100, not 1
 --problem lego --n 20   --n is of no use with problem lego, network transformer, supervision
---others 2   --others is of no use with problem parity, network bilinear or mlp
---network bilinear --width 64   --width is of no use with problem parity, network bilinear
---causal   --causal is of no use with problem parity, network bilinear or mlp
 --supervision target --p 0.5   --p is of no use with problem parity
---problem code --p 0.5   --p is of no use with problem code
 --show 1 --json   --show is of no use with
-"""
-BAD_RUNS = """
 --network transformer --n 501   network transformer takes up to 500 bits, not 501
---p 1.5   p must be a number from 0 to 1, not 1.5
---p nan   p must be a number from 0 to 1, not nan
---width 0   width must be a whole number from 1 to 1000000, not 0
---examples -1   examples must be a whole number from 1 to 1000000000000, not -1
---batch 1e30   batch must be a whole number from 1 to 1000000000000, not 1e+30
---lr inf   lr must be a number from 0 to
 --lr -1e-3   lr must be a number from 0 to 1e+38, not -0.001
---problem code --network mlp   network mlp reads bits, code has sequences: take --network transformer
---problem lego --network bilinear   network bilinear reads bits, lego has sequences
---batch 0   batch must be a whole number from 1 to
---jobs 0   jobs must be a whole number from 1 to 1000, not 0
+--problem code --network mlp   network mlp reads bits, code has sequences: take --network
 --show -1   show must be a whole number from 0 to 10000, not -1
 --network mlp --n 1e5 --width 1e6   Unable to allocate
 """
-
-
-@pytest.mark.parametrize("line", BAD_OPTIONS.strip().splitlines() + BAD_RUNS.strip().splitlines())
+@pytest.mark.parametrize("line", BAD_OPTIONS.strip().splitlines())
 def test_bad_options_get_one_line_and_status_2(capsys, line):
     options, words = re.split("   +", line)
     done = main(capsys, *options.split())
@@ -1696,21 +1392,23 @@ def test_bad_options_get_one_line_and_status_2(capsys, line):
 
 def test_a_stored_command_prints_the_same_again_without_training(tmp_path):
     options = "--seeds", 4, "--network", "mlp", "--jobs", 2, "--store", tmp_path / "runs"
-    first, again = command(*options), command(*options)
+    first, again = command(*options), command(*options, "--show", 1)
     run, control = table_of(first.stdout)
     assert table_of(again.stdout) == [run, control]
+    assert "Runs from the store have no weights" in again.stdout
     assert run["learned"] == "4 of 4" and control["learned"] == "0 of 4"
-    assert re.fullmatch(r"\d+k \(\d+k-\d+k\)", run["examples"])  # the median, least and most
-    assert len(stored(tmp_path / "runs")) == 8
-    more = command(*options, "--json")
-    assert [json.loads(line)["event"] for line in more.stdout.splitlines()] == ["run"] * 8
+    events = [json.loads(line) for line in command(*options, "--json").stdout.splitlines()]
+    assert [event["event"] for event in events] == ["run"] * 8
+    solved = [event["solved_at"] for event in events if event["solved"]]
+    counts = map(iis.rounded, (np.median(solved), min(solved), max(solved)))
+    assert run["examples"] == "{} ({}-{})".format(*counts)
 
 
 def test_compiling_is_said_only_when_something_is_compiled(tmp_path):
     empty = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     first, again = command(*BRIEF, env=empty), command(*BRIEF, env=empty)
     assert first.stderr.startswith("iis.py: compiling ") and first.stderr.count("\n") == 1
-    assert not again.stderr and first.stdout == again.stdout and "compiling" not in first.stdout
+    assert not again.stderr and first.stdout == again.stdout
     for path in (*tmp_path.rglob("*descend*.nbi"), *tmp_path.rglob("*descend*.nbc")):
         os.truncate(path, 9)  # as a full disk leaves it
     damaged, healed = command(*BRIEF, env=empty), command(*BRIEF, env=empty)
@@ -1730,7 +1428,6 @@ def test_help_explains_every_option_in_four_groups_with_two_examples(capsys):
     assert all(name in text for name in (*iis.PROBLEMS, *iis.NETWORKS, *iis.SUPERVISIONS))
     assert all(f"\n{group}:\n" in text for group in ("experiment", "problem", "network", "running"))
     assert text.split("examples:\n")[1].count("  python iis.py --") == 2
-    assert text.rstrip().splitlines()[-1].startswith("  python plots.py explore")
 
 
 def said_on(terminal, sign=None):
@@ -1750,13 +1447,15 @@ def test_progress_is_no_wider_than_the_terminal():
     lines = re.split("\r\x1b.K", said_on(terminal))  # each after the signs that clear the last
     fields = {field for line in lines[1:] for field in re.split(", (?!seed)", line)}
     assert max(map(len, lines[1:])) < 40 and "0 of 2 runs" in fields
-    whole = r"|\d of 2 runs|bilinear parity [\d.]+ %|after [\d,]+ examples|sum [\d.]+ %|[a-z-]+, seed 0"
+    whole = (r"|\d of 2 runs|bilinear parity [\d.]+ %|after [\d,]+ examples|sum [\d.]+ %"
+             r"|[a-z-]+, seed 0")
     assert all(re.fullmatch(whole, field.strip()) for field in fields)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="opens a terminal and sends a signal as Unix does")
-@pytest.mark.parametrize("options, sign", [("mlp", ""), ("mlp --json", ""), ("mlp", "compiling"),
-    ("transformer", "compiling"), ("mlp", "after 6,400 examples")])
+@pytest.mark.parametrize("options, sign", [
+    ("mlp --json", ""), ("mlp", "after 6,400 examples"),
+    ("transformer --width 256 --layers 9 --n 100", "compiling")])
 def test_an_interrupt_at_any_time_is_one_line_and_shows_what_was_reached(tmp_path, options, sign):
     """After the first line of output and a sign on the terminal that is standard error."""
     terminal, theirs = os.openpty()
@@ -1769,15 +1468,16 @@ def test_an_interrupt_at_any_time_is_one_line_and_shows_what_was_reached(tmp_pat
     process.stdout.readline()
     err = said_on(terminal, sign)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    if sign == "compiling":  # the next test is minutes away: the second one leaves at once
+        err += said_on(terminal, "interrupted")
+        process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
     err += said_on(terminal)
     assert process.returncode == 130 and "iis.py: interrupted: runs under way end with" in err
-    assert "Traceback" not in err and "examples parity" not in out
-    in_json = "--json" in options  # then the table is on standard error too
-    assert in_json or err.count("\n") == 1 + err.count("iis.py: compiling ")
-    if in_json or sign.startswith("after"):
-        assert in_json or "0 of 2 runs, mlp parity" in err
-        assert len(re.findall(" 20 % sum .* no, cut off ", err if in_json else out)) == 1
+    assert "Traceback" not in err
+    if sign != "compiling":  # with --json the table is on standard error too
+        assert len(re.findall(" 20 % sum .* no, cut off ", out if sign else err)) == 1
+        assert not sign or "0 of 2 runs, mlp parity" in err and err.count("\n") == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a Unix signal")
@@ -1812,51 +1512,42 @@ def test_a_reader_that_stops_early_is_no_error_and_an_output_that_is_full_is_one
         assert done.returncode == 2 and line == "iis.py: standard output: No space left on device"
 
 
-def test_iis_alone_in_a_folder_runs_also_with_nowhere_to_keep_compiled_code(tmp_path):
+def test_iis_alone_in_a_folder_runs_and_needs_neither_matplotlib_nor_sklearn(tmp_path):
     (tmp_path / "iis.py").write_bytes((HERE / "iis.py").read_bytes())
-    tmp_path.chmod(0o500)
-    nowhere = str(tmp_path / "nowhere")  # stands for a HOME that cannot be written to
-    environment = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = command(*BRIEF, cwd=tmp_path, env=os.environ | environment)
-        assert done.returncode == 0
-        assert all("cannot be kept" in line for line in complaints(done.stderr))
-        code = "import sys, iis; print({'matplotlib', 'sklearn'} & set(sys.modules))"
-        assert command(code, file="-c", cwd=tmp_path).stdout == "set()\n"
-    finally:
-        tmp_path.chmod(0o700)
+    code = f"import sys, iis; iis.main({BRIEF}); "
+    code += "print(*{'matplotlib', 'sklearn'} & {*sys.modules})"
+    done = command(code, file="-c", cwd=tmp_path)
+    assert done.returncode == 0 and table_of(done.stdout) and done.stdout.endswith("\n\n")
 
 
 # The figures
 @pytest.mark.parametrize("n, k, supervision, p, answers", [
     (12, 5, "multi-task", 0.2, None), (7, 1, "multi-task", 0.5, None),
     (10, 8, "multi-task", 0.1, None), (9, 4, "multi-label", 0.2, None),
-    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, None),
-    (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
+    (9, 4, "target", 0.2, None), (9, 4, "multi-task", 0.3, (0, 1, 1, 0, 0))])
 def test_the_recursion_is_descent_on_all_inputs(n, k, supervision, p, answers):
     import plots
     problem, network, inputs = iis.ParitySum(n, k), iis.Bilinear(), every_input(n)
     network.init(problem, np.random.default_rng(0), np.float64)
-    W, v, c = network.params.values()
     labels = problem.label(inputs)
     if answers:
         labels[:, 1] = np.array(answers)[labels[:, 0]]
-    lr, ratio = 0.03, iis.Bilinear.rates(n, k, np.inf)[1]
+    same, ratio = functools.partial(np.allclose, rtol=0, atol=1e-10), iis.Bilinear.rates(n, k, 1)[1]
     weights = {"target": (0, 1), "multi-task": (p, 1 - p), "multi-label": (1, 1)}[supervision]
-    course = plots.recursion(999, k, p, None, supervision, 50, lr, answers)  # n does not matter
+    course = plots.recursion(999, k, p, None, supervision, 50, 0.03, answers)  # n does not matter
     assert not course["M"].any()
     for step in range(51):
+        now = {name: values[step] for name, values in course.items()}
         expected = np.zeros((k, n + 1))
-        expected[:, problem.support], expected[:, n] = course["w"][step][:, None], course["b"][step]
-        assert abs(W - expected).max() <= 1e-10
-        assert abs(v - course["v"][step]).max() <= 1e-10 and abs(c[0] - course["c"][step]) <= 1e-10
+        expected[:, problem.support], expected[:, n] = now["w"][:, None], now["b"]
+        W, v, c = network.params.values()
+        assert same(W, expected) and same(v, now["v"]) and same(c, now["c"])
         if abs(c[0]) > 1e-9:  # where f is 0, rounding would answer
             right = (network.predict(inputs) == labels).mean(axis=0)
-            shares = [course["sum"][step], course["parity"][step]]
-            assert np.allclose(right, shares, rtol=0, atol=1e-10)
+            assert same(right, [now["sum"], now["parity"]])
         shown = np.where([True, False], labels, -1), np.where([False, True], labels, -1)
         gradients = [network.loss_and_gradients(inputs, told)[1] for told in shown]
-        for name, rate in (("W", lr), ("v", ratio * lr), ("c", ratio * lr)):
+        for name, rate in (("W", 0.03), ("v", 0.03 * ratio), ("c", 0.03 * ratio)):
             network.params[name] -= rate * sum(w * g[name] for w, g in zip(weights, gradients))
 
 
@@ -1885,10 +1576,9 @@ def test_what_the_recursion_does_not_know_is_refused(name, value):
 
 def test_theory_predicts_when_bilinear_learns_and_when_not():
     import plots
-    for p in (0.1, 0.2, 0.5):
-        predicted = plots.first(plots.recursion(n=50, k=5, p=p)["parity"], range(0, 10**6, 64))
-        measured = solved_at(runs_of(iis.Bilinear, 10, p=p, every=320))
-        assert abs(np.median(measured) / predicted - 1) < 0.03
+    predicted = plots.first(plots.recursion(n=50, k=5, p=0.2)["parity"], range(0, 10**6, 64))
+    measured = solved_at(runs_of(iis.Bilinear, 10, p=0.2, every=320))
+    assert abs(np.median(measured) / predicted - 1) < 0.03
     never = plots.recursion(p=0.05, steps=500_000 // 64)["parity"]
     assert plots.first(never, range(0, 10**6, 64)) == np.inf
     assert not any(solved_at(runs_of(iis.Bilinear, 4, p=0.05, examples=500_000)))
@@ -1900,15 +1590,15 @@ def test_pictures_of_digits_show_their_labels_and_some_are_kept_back():
     problem, rng = plots.Digits(16, 5, seed=2), np.random.default_rng(0)
     known, new = [[{picture.tobytes() for picture in pictures[digit]} for digit in (0, 1)]
                   for pictures in (problem.pictures, problem.new_pictures)]
-    assert not (known[0] | new[0]) & (known[1] | new[1])
-    assert not (known[0] | known[1]) & (new[0] | new[1])
+    assert len(set.union(*known, *new)) == sum(map(len, known + new))  # none in two of the sets
     for drawn, pictures in ((False, known), (True, new)):
         inputs, labels = problem.sample(rng, 500, drawn)
         assert inputs.dtype == np.uint8 and inputs.shape == (500, 16 * 64)
-        for example, (total, parity) in zip(inputs.reshape(500, 16, 64), labels):
+        for example, label in zip(inputs.reshape(500, 16, 64), labels):
             bits = [picture.tobytes() in pictures[1] for picture in example]
             assert all(picture.tobytes() in pictures[bit] for picture, bit in zip(example, bits))
-            assert total == sum(bits[i] for i in problem.support) and parity == total % 2
+            total = sum(bits[i] for i in problem.support)
+            assert label.tolist() == [total, total % 2]
     run = iis.train(problem, iis.MLP(), "explicit", examples=64_000)
     assert run.history[-1]["accuracy"]["parity"] > 0.8 and plots.right_on_new(problem, run) > 80
 
@@ -1922,10 +1612,8 @@ def test_distractors_are_sums_of_other_bits_and_a_target_can_be_any_function_of_
     assert (counts.sum(axis=0) == 5).all() and counts.sum(axis=1).max() == 1
     assert (np.flatnonzero(counts[:, 0]) == problem.support).all()
     problem = plots.SumFunction(12, 5, seed=3, answers=(0, 1, 2, 0, 1, 2))
-    inputs, labels = problem.sample(np.random.default_rng(0), 500)
-    sums = inputs[:, problem.support].sum(axis=1)
-    assert (labels[:, 0] == sums).all() and (labels[:, 1] == sums % 3).all()
-    assert problem.classes == (6, 3)
+    _, labels = problem.sample(np.random.default_rng(0), 500)
+    assert (labels[:, 1] == labels[:, 0] % 3).all() and problem.classes == (6, 3)
     for network in (iis.Bilinear(), iis.MLP()):
         check_learned(plots.SumFunction(20, 3, answers=(1, 0, 0, 1)), network, "multi-task")
 
@@ -1956,13 +1644,6 @@ def test_a_figure_is_drawn_its_path_printed_and_its_runs_kept(tmp_path):
     assert stored(store) == rows
 
 
-@pytest.mark.parametrize("options, words", [
-    ("lego whi", "no figure whi: did you mean why?"), ("explore why", "call it alone")])
-def test_a_name_that_is_no_figures_is_answered_with_the_nearest(options, words):
-    done = command(*options.split(), file="plots.py")
-    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
-
-
 def test_runs_are_given_to_their_cases_by_what_their_settings_say(monkeypatch):
     import plots
     sweep = iis.sweep
@@ -1974,17 +1655,18 @@ def test_runs_are_given_to_their_cases_by_what_their_settings_say(monkeypatch):
     assert runs["short"][1] is runs["as short"][1] is not runs["short"][0]  # trained once
 
 
-@pytest.mark.parametrize("options", ["mixture --seeds 0", "mixture --folder README.md/x", "explore",
-                                     "lego --jobs 0", "lego --store ."])
-def test_a_figure_that_cannot_be_drawn_gets_one_line(tmp_path, options):
+@pytest.mark.parametrize("options, words", [
+    ("lego whi", "no figure whi: did you mean why?"), ("explore why", "call it alone"),
+    ("mixture --seeds 0", "seeds"), ("mixture --folder README.md/x", "README.md"),
+    ("lego --jobs 0", "jobs"), ("explore", f"{sys.executable} -m pip install tornado")])
+def test_a_figure_that_cannot_be_drawn_gets_one_line(tmp_path, options, words):
     (tmp_path / "tornado.py").write_text("raise ImportError('there is no tornado here')")
-    hidden = {name: value for name, value in os.environ.items()
-              if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    hidden |= {"MPLBACKEND": "agg", "PYTHONPATH": str(tmp_path)}
+    hidden = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(tmp_path)}
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        hidden.pop(name, None)
     done = command(*options.split(), file="plots.py", env=hidden)
-    assert done.returncode == 1
-    assert done.stderr.startswith("plots.py: ") and done.stderr.count("\n") == 1
-    assert options != "explore" or f"{sys.executable} -m pip install tornado" in done.stderr
+    assert done.returncode and words in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("plots.py: ")
 
 
 def test_plots_changes_no_setting_and_its_figures_have_their_style_wherever_they_are_called():
@@ -2088,9 +1770,6 @@ def test_the_explorers_curves_grow_with_the_weights_beside_their_control(explore
     assert explorer.time.val == pytest.approx(len(path) / 3, abs=2)
     seen = every[round(explorer.time.val)]
     assert explorer.time.valtext.get_text() == f"{seen:,} examples"
-    mouse(explorer, explorer.again.ax, (0.5, 0.5))
-    again = ended(explorer).snapshots
-    assert again is not path and again[-1].history[-1]["loss"] == path[-1].history[-1]["loss"]
 
 
 def test_the_explorer_keeps_the_run_before_a_drag_in_grey_and_reveals_when_asked(explorer):
@@ -2152,16 +1831,11 @@ def test_the_readmes_examples_run_as_they_stand(tmp_path, monkeypatch, capsys):
     assert len(lines) == 1 + 1 + 3 + 1 + 10  # a run, a check, rounds, kept rows, ten runs
     name, error = eval(lines[1])
     assert name in ("W", "b") and error <= 1e-6
-    problem, few = names["Prefixes"](), iis.ParitySum(20, 3)
-    inputs, _ = problem.sample(np.random.default_rng(0), 9)
-    for kind in iis.SUPERVISIONS:
-        for network in (iis.MLP(), names["Regression"]()):
-            run = iis.train(problem, network, kind, examples=6_400)
-            assert run.network.predict(inputs).shape == (9, 3)
-    check_learned(problem, iis.MLP(), "multi-label", examples=100_000)
-    run = iis.train(few, names["Regression"](), "explicit")
+    check_learned(names["Prefixes"](), iis.MLP(), "multi-label", examples=100_000)
+    few, network = iis.ParitySum(20, 3), names["Regression"]()
+    run = iis.train(few, network, "explicit")
     assert run.solved_at and run.solved_at < 600_000
-    run = iis.train(few, names["Regression"](), "multi-label", examples=run.examples)
+    run = iis.train(few, network, "multi-label", examples=run.examples)
     assert run.history[-1]["accuracy"]["parity"] < 0.53
 
 
@@ -2198,9 +1872,7 @@ def test_exercise_2_a_target_that_needs_no_help():
 
 
 def test_exercise_3_another_network():
-    network, problem = Tanh(), iis.ParitySum(10, 3)
-    network.init(problem, np.random.default_rng(0), np.float64)
-    _, error = iis.check_gradients(network, *problem.sample(np.random.default_rng(1), 50))
+    _, error = iis.check_gradients(started(Tanh(), Own()), *some_labels(Own()))
     assert error <= 1e-6
     runs = [iis.train(iis.ParitySum(seed=seed), Tanh(), seed=seed) for seed in range(5)]
     assert all(70_000 < run.solved_at < 95_000 for run in runs)
