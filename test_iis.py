@@ -1566,14 +1566,6 @@ def test_the_recursion_knows_how_far_the_noise_of_a_batch_moves_the_weights():
     assert np.mean(moved) == pytest.approx(predicted, rel=0.3)  # for k this small
 
 
-@pytest.mark.parametrize("name, value", [
-    ("steps", -1), ("n", 4), ("answers", (0, 1, 2, 0, 1, 0)), ("supervision", "explicit")])
-def test_what_the_recursion_does_not_know_is_refused(name, value):
-    import plots
-    with pytest.raises(ValueError, match=f"^{name} must be "):
-        plots.recursion(**{name: value})
-
-
 def test_theory_predicts_when_bilinear_learns_and_when_not():
     import plots
     predicted = plots.first(plots.recursion(n=50, k=5, p=0.2)["parity"], range(0, 10**6, 64))
