@@ -286,7 +286,7 @@ def first_gradient():
 
 
 @shows("Parity of many bits is out of reach alone, and learned with sums",
-       "mlp; parity alone at the better of two settings. Dots: seeds; lines: medians", 10, 10)
+       "mlp; parity alone at the better of two settings. Dots: seeds; lines: medians", 10, 5)
 def separation(seeds):
     ks, budget, few = range(2, 9), 30_000_000, max(1, seeds // 2)
     alone, helped = f"parity alone\n({few} seeds)", f"20 % ask\nthe sum\n({seeds} seeds)"
@@ -324,7 +324,7 @@ def mixture(seeds):
 
 @shows("Among many easy questions, few hard ones are enough",
        "mlp, k of 50 bits hidden: the parity is the hard question, the sum the easy one. "
-       "Rate 0.002, batches of 64. Dots: {} seeds; lines: medians", 5, 7)
+       "Rate 0.002, batches of 64. Dots: {} seeds; lines: medians", 5, 5)
 def pretraining(seeds):
     hard, budget = (1, 0.8, 0.5, 0.2, 0.1, 0.01), 30_000_000
     cases = {(f"k = {k}", 100 * share): dict(problem=iis.ParitySum(k=k), p=1 - share)
