@@ -1524,33 +1524,11 @@ class Transformer(Compiled):
 # 5. Many runs, several at a time
 
 
-class Plain:
-    """Its objects hold nothing but attributes. Objects of another size hold more, out of sight."""
-
-
-@functools.cache  # for each class, as its file is when the class is first met
-def file_digest(kind):
-    """Return a digest of the file in which a class stands, without what `if __name__ ...` holds."""
-    with contextlib.suppress(OSError, TypeError, KeyError):  # it stands in none
-        whole = inspect.getsource(sys.modules[kind.__module__])
-        for source in (re.sub(r"(?m)^if __name__ *==.*\n([ \t].*\n|\n)*", "", whole), whole):
-            if re.search(rf"(?m)^\s*class {kind.__name__}\b", source):
-                return hashlib.sha256(source.encode()).hexdigest()[:16]
-
-
-# attributes of a class that are told; others stand in its file
-TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.ndarray
-MADE = {"made_by_init", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}
-
-
 def described(value, path, digests):
     """Return what JSON is to say of a value, so that what differs reads differently.
 
-    An object is all attributes that it and its classes have, but for what a network's init and
-    descent make, and what a cached_property keeps; and its classes, each with a digest of its file,
-    its methods' lines, and what they hold from around the class. An array is its dtype, shape and
-    digest; digests remembers those of large arrays, by id, so that each is read once.
-    Raises ValueError, with the value's path, for what is none of these.
+    An array is its dtype, shape and digest; digests remembers those of large arrays, by id, so that
+    each is read once. Raises ValueError, with the value's path, for what cannot be told.
     """
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
@@ -1569,7 +1547,18 @@ def described(value, path, digests):
             digests[id(value)] = digest
             weakref.finalize(value, digests.pop, id(value))  # another may get its id
         return {"dtype": str(value.dtype), "shape": value.shape, "digest": digest}
-    classes, attributes, held = kind.__mro__[:-1], {}, []
+    return described_object(value, path, digests)
+
+
+def described_object(value, path, digests):
+    """Return what JSON is to say of an object: all attributes that it and its classes have.
+
+    But not what a network's init and descent make, nor what a cached_property keeps. "class" is its
+    name, a digest of the file of each of its classes, and of their methods the lines, and what they
+    hold: values of arguments, and from around the class.
+    """
+    kind, attributes, held = type(value), {}, []
+    classes = kind.__mro__[:-1]
     check(all(map(file_digest, classes)) and kind.__basicsize__ == Plain.__basicsize__,
           f"a store cannot tell all about {path}, a {kind.__name__}: give its class a file, and "
           "plain attributes")
@@ -1591,6 +1580,24 @@ def described(value, path, digests):
                 getattr(kind, name, None), functools.cached_property)}
     held = described(held, f"what the methods hold of {path}", digests)
     return told | {"class": [kind.__qualname__, *map(file_digest, classes), held]}
+
+
+TOLD = bool, int, float, str, list, tuple, dict, set, frozenset, np.generic, np.ndarray
+MADE = {"made_by_init", "params", "adam_params", "adam_step", "adam_mean", "adam_square"}
+
+
+class Plain:
+    """Its objects hold nothing but attributes. Objects of another size hold more, out of sight."""
+
+
+@functools.cache  # for each class, as its file is when the class is first met
+def file_digest(kind):
+    """Return a digest of the file in which a class stands, without what `if __name__ ...` holds."""
+    with contextlib.suppress(OSError, TypeError, KeyError):  # it stands in none
+        whole = inspect.getsource(sys.modules[kind.__module__])
+        for source in (re.sub(r"(?m)^if __name__ *==.*\n([ \t].*\n|\n)*", "", whole), whole):
+            if re.search(rf"(?m)^\s*class {kind.__name__}\b", source):
+                return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def arguments_of(settings):
@@ -1658,13 +1665,6 @@ def ask(store, question, *values):
         raise ValueError(f"cannot use the store {store}: {error}") from None
 
 
-def stored_run(store, key):
-    """Return the Run that a store has for a key, without a network, or None."""
-    for record, in ask(store, "SELECT record FROM runs WHERE run = ?", key):
-        record = json.loads(record)
-        return Run(**{name: record[name] for name in ("solved_at", "examples", "history")})
-
-
 def sweep(runs, executor=None, store=None, jobs=None):
     """Train runs, dicts of train's arguments, some at a time; yield (settings, Run) as each ends.
 
@@ -1723,8 +1723,12 @@ def results(runs, executor, store, jobs):
             try:
                 settings = dict(settings)
                 key = key_of(settings, digests) if store else None
-                found = stored_run(store, key) if store else None
-                if not found:
+                rows = ask(store, "SELECT record FROM runs WHERE run = ?", key) if store else []
+                found = [json.loads(record) for record, in rows]
+                if found:
+                    kept = {name: found[0][name] for name in ("solved_at", "examples", "history")}
+                    found = Run(**kept)  # without a network
+                else:
                     copies = {name: copied(settings[name]) for name in ("problem", "network")}
                     future = pool.submit(run_one, settings | copies, *further)
             except Exception as error:
