@@ -96,7 +96,7 @@ class Network:
     init(problem, rng, dtype)           which sets params, a dict of named arrays
     loss_and_gradients(inputs, labels)  the mean loss; its gradients, named like params
     predict(inputs)                     the answers to all tasks, integers (size, tasks)
-    where inputs (size, ...) are as the problem draws them, labels (size, tasks) too.
+    where inputs are as sample draws them; a label of -1 is masked, and costs nothing.
     """
     adam_params = None  # the params that Adam's averages belong to
 
@@ -512,6 +512,7 @@ def check_gradients(network, inputs, labels):
 
 import argparse
 import ctypes
+import enum
 import functools
 import hashlib
 import inspect
@@ -1136,7 +1137,7 @@ def places_of(problem, inputs):
     size, length, _ = inputs.shape
     shape = size, len(problem.tasks)
     places = check_integers("places", problem.places(inputs), shape, 0, length)
-    check(np.diff(np.sort(places)).all(), "each task must have a place of its own")
+    check(np.diff(np.sort(places)).all(), "places must not put two tasks at one position")
     return places
 
 
@@ -1547,7 +1548,13 @@ def described(value, path, digests):
             digests[id(value)] = digest
             weakref.finalize(value, digests.pop, id(value))  # another may get its id
         return {"dtype": str(value.dtype), "shape": value.shape, "digest": digest}
-    return described_object(value, path, digests)
+    outer = digests.setdefault("outer", [])  # objects that are being told
+    check(all(value is not each for each in outer), f"a store cannot tell {path}: it holds itself")
+    outer.append(value)
+    try:
+        return described_object(value, path, digests)
+    finally:
+        outer.pop()
 
 
 def described_object(value, path, digests):
@@ -1557,27 +1564,34 @@ def described_object(value, path, digests):
     name, a digest of the file of each of its classes, and of their methods the lines, and what they
     hold: values of arguments, and from around the class.
     """
-    kind, attributes, held = type(value), {}, []
+    kind, told, held = type(value), {}, []
     classes = kind.__mro__[:-1]
+    if isinstance(value, enum.Enum):
+        return {"name": value.name, "class": [kind.__qualname__, file_digest(kind)]}
     check(all(map(file_digest, classes)) and kind.__basicsize__ == Plain.__basicsize__,
           f"a store cannot tell all about {path}, a {kind.__name__}: give its class a file, and "
           "plain attributes")
+    made = MADE | getattr(value, "made_by_init", set()) if isinstance(value, Network) else ()
+
+    def left_out(name):
+        return name in made or name.startswith("__") or isinstance(
+            getattr(kind, name, None), functools.cached_property)
+
     for each in reversed(classes):
         for name, item in vars(each).items():
-            method = inspect.unwrap(getattr(item, "__func__", getattr(item, "fget", item)))
+            method = getattr(item, "__func__", getattr(item, "fget", item))  # of static ones, too
+            method = getattr(method, "__wrapped__", method)  # within a decorator
             code = getattr(method, "__code__", None)
-            if isinstance(item, TOLD) and not name.startswith("_"):
-                attributes[name] = item
-            elif code and code.co_filename != "<string>":  # a method, none that dataclass wrote
+            if code and code.co_filename != "<string>":  # a method, none that dataclass wrote
                 around = zip(code.co_freevars, method.__closure__ or ())
                 held.append(code.co_firstlineno)
                 held += [item for item in method.__defaults__ or () if isinstance(item, TOLD)]
                 held += [cell.cell_contents for free, cell in around if free != "__class__"]
-    made = MADE | getattr(value, "made_by_init", set()) if isinstance(value, Network) else ()
-    told = {name: described(item, f"{path}.{name}", digests)
-            for name, item in (attributes | vars(value)).items()
-            if name not in made and name[:2] != "__" and not isinstance(
-                getattr(kind, name, None), functools.cached_property)}
+            elif not left_out(name) and not isinstance(item, type):
+                with contextlib.suppress(ValueError):  # what cannot be told stands in the file
+                    told[name] = described(item, f"{path}.{name}", digests)
+    told |= {name: described(item, f"{path}.{name}", digests)
+             for name, item in vars(value).items() if not left_out(name)}
     held = described(held, f"what the methods hold of {path}", digests)
     return told | {"class": [kind.__qualname__, *map(file_digest, classes), held]}
 

@@ -201,7 +201,7 @@ print(run.solved_at, control.solved_at, control.history[-1]["accuracy"]["parity"
     assert int(run) < 300_000 and control == "None" and 0.48 <= float(accuracy) <= 0.52
 
 
-MARKS = {"iis.py": (18_160, 2_170), "plots.py": (12_300, 1_230), "test_iis.py": (19_850, 1_880)}
+MARKS = {"iis.py": (18_260, 2_180), "plots.py": (12_300, 1_230), "test_iis.py": (19_850, 1_880)}
 
 
 @pytest.mark.parametrize("name", MARKS)
@@ -822,7 +822,7 @@ train(drawn(Own(), lambda x, y: (x, y ^ (np.random.rand(*y.shape) < 0.1))), MLP(
     sample must draw with the rng that it is given
 train(drawn(Own(), lambda x, y: (BUFFER[: len(x)], y)), MLP())   sample must return new arrays
 train(odd(Code, places=lambda self, inputs: np.zeros((len(inputs), 4), int)), Transformer())
-    each task must have a place of its own
+    places must not put two tasks at one position
 train(Own(), without(gradients=lambda arrays: {"W": arrays["W"]}))   gradients must be as params are
 train(Own(), without(gradients=list))   must return the loss and a dict of gradients
 train(Own(), without(loss=lambda x: x * np.ones(2)))   the loss of .* must be one number
@@ -1143,7 +1143,7 @@ def test_a_large_array_is_read_once_and_many_keys_and_rows_are_read_at_once(tmp_
         iis.described({"problem": own, "seed": seed}, "run", digests)
     assert read.count(300_000) == 1
     del own
-    assert not digests
+    assert digests == {"outer": []}
 
 
 def test_runs_are_taken_as_threads_are_free_and_another_thread_may_carry_on(tmp_path):
