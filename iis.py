@@ -1640,7 +1640,8 @@ def key_of(settings, digests):
 def as_record(key, run):
     """Describe a run and what came of it, for stores and --json; `budget` is train's `examples`."""
     def without_digests(item):
-        item.pop("digest", None)
+        if {*item} == {"dtype", "shape", "digest"}:
+            del item["digest"]
         if "class" in item:
             item["class"] = item["class"][0]
         return item["value"] if [*item] == ["dtype", "value"] else item
@@ -1658,7 +1659,8 @@ def as_record(key, run):
 def run_one(settings, stopping=None):
     """Call train(**settings). With its next test it ends if we are `stopping`, or Python is."""
     def report(run):
-        if stopping and (stopping.is_set() or concurrent.futures.thread._shutdown):
+        ending = getattr(concurrent.futures.thread, "_shutdown", False)  # Python's own flag
+        if stopping and (stopping.is_set() or ending):
             raise KeyboardInterrupt
         if settings.get("report"):
             settings["report"](run)
@@ -1947,7 +1949,8 @@ def rounded(count):
 def progress(*fields):
     """Show those fields that fit on one line of standard error, in place of the line before.
 
-    Where that is no terminal, write a line every half minute."""
+    Where that is no terminal, write a line every half minute.
+    """
     line, room = "", shutil.get_terminal_size().columns
     for field in fields:
         if len(line) + len(field) + 2 < room:
@@ -2032,8 +2035,8 @@ def train_all(given, runs, found, snapshots):
     wanted, first = runs[0]["supervision"], runs[0]["seed"]
     total = len(runs) if wanted == "target" else 2 * len(runs)  # each has its control
 
-    def note(key, settings, run, ended=False):  # called after each test by the threads that train
-        network, supervision, seed = key
+    def note(settings, run, ended=False):  # called after each test by the threads that train
+        key = network, supervision, seed = who(settings)
         accuracy = run.history[-1]["accuracy"]
         right = {task: accuracy[task] for task in reversed(tasks_trained(settings))}
         with lock:
@@ -2060,19 +2063,21 @@ def train_all(given, runs, found, snapshots):
         with contextlib.closing(results):
             for settings, run in results:
                 if isinstance(run, Diverged):
-                    found.pop(settings["report"].args[0], None)
+                    found.pop(who(settings), None)
                     diverged.setdefault(str(run), settings)
                 elif isinstance(run, Exception):
                     raise run
                 else:
-                    settings["report"](run, ended=True)
+                    note(settings, run, ended=True)
                     if settings["supervision"] != "target":
                         control = {"supervision": "target", "examples": run.examples}
                         controls.append(reported(settings | control))
 
+    def who(settings):
+        return settings["network"].name, settings["supervision"], settings["seed"]
+
     def reported(settings):
-        key = settings["network"].name, settings["supervision"], settings["seed"]
-        return settings | {"report": functools.partial(note, key, settings)}
+        return settings | {"report": functools.partial(note, settings)}
 
     progress(f"0 of {total} runs")
     follow(sweep(map(reported, runs), **pick(sweep, given)))
